@@ -1,0 +1,427 @@
+"""The words of the log: every event a run can write, and the record around it.
+
+A run is the list of its events. The same list is stored, streamed, replayed and
+drawn, so this module knows nothing of any of these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, TypeAlias
+
+from nbflow._values import Payload
+
+__all__ = [
+    "KINDS",
+    "LIFECYCLE",
+    "PAYLOADS",
+    "Answered",
+    "CodeSeen",
+    "Custom",
+    "Event",
+    "Interrupted",
+    "Record",
+    "RunCancelled",
+    "RunFailed",
+    "RunFinished",
+    "RunInterrupted",
+    "RunResumed",
+    "RunStarted",
+    "RunSuperseded",
+    "StreamCut",
+    "TaskAttempted",
+    "TaskCalled",
+    "TaskDropped",
+    "TaskFailed",
+    "TaskFinished",
+    "TaskReplayed",
+    "TaskRetried",
+    "ThreadDeleted",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A run began, by a new input on its thread.
+
+    Attributes
+    ----------
+    workflow : str
+        Name of the entrypoint.
+    input : Payload
+        What the run was called with.
+    input_key : str
+        Fingerprint of the input; empty where part of it counts by its type only.
+    code : str
+        Fingerprint of the body.
+    checkpoint_id : str
+        Id of the input's checkpoint.
+    parent_checkpoint_id : str or None
+        The checkpoint the run starts from.
+    previous_run_id : str or None
+        The run whose saved value is `previous`.
+    step : int
+        Step of the input's checkpoint, from -1.
+    metadata : dict
+        The caller's own, JSON-like.
+    cell : str
+        Which notebook cell began it, for a person to read.
+    """
+
+    workflow: str
+    input: Payload
+    input_key: str
+    code: str
+    checkpoint_id: str
+    parent_checkpoint_id: str | None = None
+    previous_run_id: str | None = None
+    step: int = -1
+    metadata: dict[str, Any] = field(default_factory=dict)
+    cell: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResumed:
+    """The same run goes on after an error, a stop, an answer or a lost process."""
+
+    workflow: str
+    code: str
+    reason: Literal["continue", "answer"] = "continue"
+    replay: str = "changed"
+    cell: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CodeSeen:
+    """The source behind a fingerprint, once for each run that meets it."""
+
+    code: str
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCalled:
+    """A body called a task, and no recorded outcome fits: it is run.
+
+    Attributes
+    ----------
+    call_id : str
+        Identity of the call: what it is called by, its name, code, arguments
+        and ordinal (32 hex digits).
+    parent_id : str
+        `call_id` of the task that called it; empty for the run's own body.
+    place : str
+        Where its parent stands, whatever the parent's code: what `call_id` and
+        the calls beside it are built on.
+    name : str
+        Name of the task.
+    code : str
+        Fingerprint of its code when called.
+    args_key : str
+        Fingerprint of its arguments.
+    args : str
+        A short text of its arguments.
+    ordinal : int
+        How many calls of the same name, code and arguments stood before it.
+    waiting : bool
+        Whether it found no free place; `TaskAttempted` then says when it began.
+    why : str
+        In a continued run, why nothing recorded was used: ``"new"``,
+        ``"code"``, ``"arguments"``, ``"failed"``, ``"unfinished"``,
+        ``"answered"`` or ``"replay"``.
+    """
+
+    call_id: str
+    parent_id: str
+    place: str
+    name: str
+    code: str
+    args_key: str
+    args: str
+    ordinal: int = 0
+    waiting: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskAttempted:
+    """A call that had to wait begins, or a failed one begins once more."""
+
+    call_id: str
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRetried:
+    """An attempt failed, and another one follows.
+
+    Attributes
+    ----------
+    attempt : int
+        The attempt that failed, from 1.
+    text : str
+        ``repr`` of the exception.
+    delay_seconds : float
+        Seconds until the next attempt.
+    """
+
+    call_id: str
+    attempt: int
+    text: str
+    delay_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFinished:
+    """A call returned, or its result came from the cache."""
+
+    call_id: str
+    result: Payload
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailed:
+    """A call raised.
+
+    Attributes
+    ----------
+    error : Payload
+        The exception.
+    text : str
+        Its ``repr``.
+    trace : str
+        The traceback's text, the user's frames only.
+    """
+
+    call_id: str
+    error: Payload
+    text: str
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReplayed:
+    """A continued run asked for a call whose outcome is recorded.
+
+    Attributes
+    ----------
+    call_id : str
+        The call whose outcome is used.
+    diverged : bool
+        Whether it is another call's outcome, taken because the body is not
+        deterministic.
+    """
+
+    call_id: str
+    diverged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDropped:
+    """A call was still queued when its run ended; it did not run."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A call or the body itself asks a person.
+
+    Attributes
+    ----------
+    interrupt_id : str
+        Identity of the question, 32 hex digits.
+    parent_id : str
+        `call_id` of the task that asks; empty for the run's own body.
+    place : str
+        As in `TaskCalled`.
+    value : Payload
+        What is asked.
+    value_key : str
+        Fingerprint of it.
+    ordinal : int
+        How many equal questions stood before it in the same parent.
+    response_schema : dict or None
+        JSON Schema of an answer.
+    """
+
+    interrupt_id: str
+    parent_id: str
+    place: str
+    value: Payload
+    value_key: str
+    ordinal: int = 0
+    response_schema: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A person answered.
+
+    Attributes
+    ----------
+    answer_key : str
+        Fingerprint of the answer: the same one sent twice is recognised by it.
+    by : str
+        Who answered, and from where, for a person to read.
+    """
+
+    interrupt_id: str
+    value: Payload
+    answer_key: str
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Custom:
+    """A body or a task wrote to the stream."""
+
+    call_id: str
+    data: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class StreamCut:
+    """From here on custom events of this run are shown and no longer stored."""
+
+    limit_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunFinished:
+    """The body returned.
+
+    Attributes
+    ----------
+    value : Payload
+        What the caller gets.
+    save : Payload or None
+        What the next run gets as `previous`; None where it is `value`.
+    checkpoint_id : str
+        Id of the end's checkpoint.
+    """
+
+    value: Payload
+    save: Payload | None
+    checkpoint_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailed:
+    """The body raised.
+
+    Attributes
+    ----------
+    causes : tuple of str
+        Failed calls that are run again when the run is continued: those that
+        made it fail, and those whose failure the body never saw.
+    """
+
+    error: Payload
+    text: str
+    trace: str = ""
+    causes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunInterrupted:
+    """The run ended with questions pending."""
+
+    interrupt_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunCancelled:
+    """The run was asked to stop; it can be continued."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunSuperseded:
+    """A new input arrived on the thread, so this run will not be continued."""
+
+    by_run_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadDeleted:
+    """Everything of the thread before this is gone."""
+
+
+Event: TypeAlias = (
+    RunStarted
+    | RunResumed
+    | CodeSeen
+    | TaskCalled
+    | TaskAttempted
+    | TaskRetried
+    | TaskFinished
+    | TaskFailed
+    | TaskReplayed
+    | TaskDropped
+    | Interrupted
+    | Answered
+    | Custom
+    | StreamCut
+    | RunFinished
+    | RunFailed
+    | RunInterrupted
+    | RunCancelled
+    | RunSuperseded
+    | ThreadDeleted
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An event with its place in the log.
+
+    Attributes
+    ----------
+    thread_id : str
+        The thread.
+    run_id : str
+        The run; empty for events of the thread itself.
+    at : int
+        When it happened, in microseconds since 1970-01-01 UTC.
+    event : Event
+        What happened.
+    seq : int
+        Position in the saver's log, from 1 and without gaps; 0 until it is read
+        back from there.
+    """
+
+    thread_id: str
+    run_id: str
+    at: int
+    event: Event
+    seq: int = 0
+
+
+KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}
+"""Each event's class by its name, which is its tag in the log."""
+
+PAYLOADS: dict[str, tuple[str, ...]] = {
+    name: tuple(f.name for f in fields(kind) if "Payload" in str(f.type))
+    for name, kind in KINDS.items()
+}
+"""Names of the fields that hold values, at most two for each kind."""
+
+LIFECYCLE: frozenset[str] = frozenset(
+    {
+        "RunStarted",
+        "RunResumed",
+        "Interrupted",
+        "Answered",
+        "RunFinished",
+        "RunFailed",
+        "RunInterrupted",
+        "RunCancelled",
+        "RunSuperseded",
+        "ThreadDeleted",
+    }
+)
+"""The kinds from which a thread's head is folded."""

@@ -1,0 +1,264 @@
+"""The frozen values that users hand in and get back.
+
+LangGraph's names and shapes where a user meets them. Nothing here runs, stores
+or shows anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+
+__all__ = [
+    "UNSET",
+    "CachePolicy",
+    "Command",
+    "Durability",
+    "Interrupt",
+    "OnDivergence",
+    "Payload",
+    "PregelTask",
+    "Replay",
+    "RetryPolicy",
+    "Send",
+    "StateSnapshot",
+    "StreamMode",
+    "StreamWriter",
+    "Unset",
+]
+
+Durability: TypeAlias = Literal["sync", "async", "exit"]
+OnDivergence: TypeAlias = Literal["warn", "error", "rerun"]
+Replay: TypeAlias = Literal["changed", "prefix", "all", "none"]
+StreamMode: TypeAlias = Literal["values", "updates", "custom"]
+StreamWriter: TypeAlias = Callable[[Any], None]
+N = TypeVar("N", bound=Hashable)
+
+
+class Unset:
+    """The type of `UNSET`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+UNSET: Final = Unset()
+"""Stands where None would be a value of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A value inside an event: as bytes, and as the object while it is at hand.
+
+    Attributes
+    ----------
+    data : bytes or None
+        What `nbflow.serde.encode` made of it; None where nothing is stored, as in
+        a run without a saver.
+    live : Any
+        The object itself in the process that made it, else `UNSET`. It is for
+        streams only: a replay decodes `data` afresh.
+    """
+
+    data: bytes | None = None
+    live: Any = field(default=UNSET, compare=False, repr=False)
+
+
+class RetryPolicy(NamedTuple):
+    """How often and when a failed task is tried again.
+
+    Attributes
+    ----------
+    initial_interval : float, default 0.5
+        Seconds before the second attempt.
+    backoff_factor : float, default 2.0
+        Each later wait is longer by this factor.
+    max_interval : float, default 128.0
+        Longest wait, in seconds.
+    max_attempts : int, default 3
+        Attempts in all, the first included.
+    jitter : bool, default True
+        Add up to one second at random to each wait.
+    retry_on : type, sequence of types or callable, optional
+        Which exceptions are tried again. The default takes network errors and
+        leaves programming errors alone.
+    """
+
+    initial_interval: float = 0.5
+    backoff_factor: float = 2.0
+    max_interval: float = 128.0
+    max_attempts: int = 3
+    jitter: bool = True
+    retry_on: (
+        type[Exception] | Sequence[type[Exception]] | Callable[[Exception], bool] | None
+    ) = None
+
+
+@dataclass(frozen=True, slots=True)
+class CachePolicy:
+    """How a task's result is kept for other runs.
+
+    Attributes
+    ----------
+    key_func : callable, optional
+        Makes the key from the arguments; by default their fingerprint.
+    ttl : int, optional
+        Seconds until an entry expires; None keeps it.
+    """
+
+    key_func: Callable[..., str | bytes] | None = None
+    ttl: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """A question that a run asks a person.
+
+    Attributes
+    ----------
+    value : Any
+        What was passed to `interrupt`.
+    id : str
+        32 hex digits, the same whenever the same question is asked again in
+        the same run.
+    response_schema : dict or None
+        JSON Schema that an answer has to satisfy.
+    """
+
+    value: Any
+    id: str = ""
+    response_schema: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Send(Generic[N]):
+    """A call of one node with an argument of its own.
+
+    Attributes
+    ----------
+    node : str
+        Name of the node.
+    arg : Any
+        What the node receives.
+    """
+
+    node: str
+    arg: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command(Generic[N]):
+    """What to do next with a thread.
+
+    Attributes
+    ----------
+    graph : str or None
+        Which graph it is for; None is the one it is given to.
+    update : Any
+        Values to write.
+    resume : Any
+        The answer to the pending interrupt, or a map of interrupt ids to
+        answers. None is an answer too; leave it out to answer nothing.
+    goto : str, Send or sequence of these
+        Nodes to run next.
+    """
+
+    graph: str | None = None
+    update: Any = None
+    resume: Any = UNSET
+    goto: Send[N] | Sequence[Send[N] | N] | N | tuple[()] = ()
+
+    PARENT: Final = "__parent__"
+
+
+class PregelTask(NamedTuple):
+    """One call of a run, as a state lists it.
+
+    The first eight fields are LangGraph's. The others have defaults and say how
+    the call went.
+
+    Attributes
+    ----------
+    id : str
+        32 hex digits.
+    name : str
+        Name of the task or workflow.
+    path : tuple
+        Where in the run it stands.
+    error : str or None
+        ``repr`` of the exception.
+    interrupts : tuple of Interrupt
+        What it asks.
+    state : Any
+        State of a nested run.
+    result : Any
+        What it returned, once finished.
+    status : str
+        ``"waiting"``, ``"running"``, ``"finished"``, ``"failed"``,
+        ``"interrupted"``, ``"dropped"`` or ``"cancelled"``.
+    arguments : str
+        A short text of its arguments.
+    attempts : int
+        How often its body was begun.
+    started, finished : str or None
+        ISO 8601, UTC.
+    cached, replayed : bool
+        Whether the result was taken from the cache or from the log.
+    code : str
+        Fingerprint of the code that ran.
+    """
+
+    id: str
+    name: str
+    path: tuple[Any, ...]
+    error: str | None = None
+    interrupts: tuple[Interrupt, ...] = ()
+    state: Any = None
+    result: Any = None
+    status: str = ""
+    arguments: str = ""
+    attempts: int = 0
+    started: str | None = None
+    finished: str | None = None
+    cached: bool = False
+    replayed: bool = False
+    code: str = ""
+
+
+class StateSnapshot(NamedTuple):
+    """A thread at one checkpoint.
+
+    Attributes
+    ----------
+    values : Any
+        What the last finished run returned.
+    next : tuple of str
+        What runs next; empty when the run is finished.
+    config : dict
+        Addresses this checkpoint.
+    metadata : dict or None
+        ``source``, ``step``, ``parents``, ``run_id`` and the caller's own keys.
+    created_at : str or None
+        ISO 8601, UTC.
+    parent_config : dict or None
+        Addresses the checkpoint before.
+    tasks : tuple of PregelTask
+        The workflow itself, then each task call.
+    interrupts : tuple of Interrupt
+        What waits for an answer.
+    """
+
+    values: Any
+    next: tuple[str, ...]
+    config: dict[str, Any]
+    metadata: dict[str, Any] | None
+    created_at: str | None
+    parent_config: dict[str, Any] | None
+    tasks: tuple[PregelTask, ...]
+    interrupts: tuple[Interrupt, ...]

@@ -1,0 +1,1 @@
+"""Savers: where the log of each thread is kept."""

@@ -1,0 +1,310 @@
+"""The contract of a saver: an append-only log of records, and its heads.
+
+A saver stores and returns; what the records mean to a run is the engine's
+business, and how they look is a panel's.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+
+from nbflow._events import (
+    Answered,
+    Interrupted,
+    Record,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunInterrupted,
+    RunResumed,
+    RunStarted,
+    RunSuperseded,
+    ThreadDeleted,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+    from types import TracebackType
+
+__all__ = ["BaseCheckpointSaver", "Head", "RunStatus", "fold_head", "heads_of"]
+
+RunStatus: TypeAlias = Literal[
+    "running", "interrupted", "failed", "cancelled", "finished", "superseded"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a thread stands: a fold of its lifecycle events.
+
+    Attributes
+    ----------
+    thread_id : str
+        The thread.
+    run_id : str
+        Its newest run.
+    workflow : str
+        Name of that run's entrypoint.
+    status : str
+        As written in the log; ``"running"`` may also mean that its process is
+        gone.
+    step : int
+        Step of the newest checkpoint.
+    checkpoint_id : str
+        The newest checkpoint.
+    saved_run_id : str or None
+        The newest finished run, whose saved value is the next one's `previous`.
+    runs : int
+        How many runs the thread has.
+    pending : tuple of str
+        Ids of the questions without an answer.
+    started_at, updated_at : int
+        Microseconds since 1970-01-01 UTC: the newest run's begin and the newest
+        lifecycle event.
+    """
+
+    thread_id: str
+    run_id: str
+    workflow: str
+    status: RunStatus
+    step: int
+    checkpoint_id: str
+    saved_run_id: str | None
+    runs: int
+    pending: tuple[str, ...]
+    started_at: int
+    updated_at: int
+
+
+def fold_head(head: Head | None, record: Record) -> Head | None:
+    """Return the thread's head after one more record.
+
+    Parameters
+    ----------
+    head : Head or None
+        The head so far; None for a thread without runs.
+    record : Record
+        The next record of that thread. Kinds outside of
+        `nbflow._events.LIFECYCLE` leave the head as it is.
+
+    Returns
+    -------
+    Head or None
+        None after the thread was deleted.
+    """
+    event = record.event
+    if isinstance(event, ThreadDeleted):
+        return None
+    if isinstance(event, RunStarted):
+        return Head(
+            thread_id=record.thread_id,
+            run_id=record.run_id,
+            workflow=event.workflow,
+            status="running",
+            step=event.step,
+            checkpoint_id=event.checkpoint_id,
+            saved_run_id=event.previous_run_id,
+            runs=(head.runs if head else 0) + 1,
+            pending=(),
+            started_at=record.at,
+            updated_at=record.at,
+        )
+    if head is None or head.run_id != record.run_id:
+        return head
+    return _fold_newest_run(head, record)
+
+
+def _fold_newest_run(head: Head, record: Record) -> Head:
+    at = record.at
+    match record.event:
+        case RunResumed():
+            return replace(head, status="running", updated_at=at)
+        case Interrupted(interrupt_id=asked):
+            pending = (*(i for i in head.pending if i != asked), asked)
+            return replace(head, pending=pending, updated_at=at)
+        case Answered(interrupt_id=answered):
+            pending = tuple(i for i in head.pending if i != answered)
+            return replace(head, pending=pending, updated_at=at)
+        case RunInterrupted(interrupt_ids=asked_ids):
+            return replace(
+                head, status="interrupted", pending=tuple(asked_ids), updated_at=at
+            )
+        case RunFailed():
+            return replace(head, status="failed", updated_at=at)
+        case RunCancelled():
+            return replace(head, status="cancelled", updated_at=at)
+        case RunSuperseded():
+            return replace(head, status="superseded", pending=(), updated_at=at)
+        case RunFinished(checkpoint_id=checkpoint_id):
+            return replace(
+                head,
+                status="finished",
+                step=head.step + 1,
+                checkpoint_id=checkpoint_id,
+                saved_run_id=head.run_id,
+                pending=(),
+                updated_at=at,
+            )
+        case _:
+            return head
+
+
+class BaseCheckpointSaver(ABC):
+    """An append-only log of records, one for all threads.
+
+    Methods are synchronous and may be called from any thread. Records appended
+    by one thread of control are read back in the order in which they were
+    appended; `read` and `heads` see everything whose `append` has returned.
+    """
+
+    @property
+    def scope(self) -> Hashable:
+        """What two savers over the same log have in common, and others don't."""
+        return id(self)
+
+    @property
+    @abstractmethod
+    def location(self) -> str:
+        """Where the log is, for a person to read: a path, or ``"memory"``."""
+
+    @abstractmethod
+    def append(
+        self,
+        records: Sequence[Record],
+        on_durable: Callable[[BaseException | None], None] | None = None,
+    ) -> None:
+        """Queue records at the end of the log.
+
+        They are written together: after a crash either all of them are there or
+        none. Returns at once; the records' `seq` is given by the saver.
+
+        Parameters
+        ----------
+        records : sequence of Record
+            May be empty: then only `on_durable` is called, in its turn.
+        on_durable : callable, optional
+            Called exactly once with None when the records would survive a power
+            cut, or with the error if they could not be written. It may run on
+            the writer's thread, before or after this method returns, and must be
+            quick and not raise.
+
+        Raises
+        ------
+        StoreClosedError
+            The saver was closed, or an earlier write failed for good.
+        """
+
+    @abstractmethod
+    def read(
+        self,
+        thread_id: str,
+        *,
+        run_id: str | None = None,
+        kinds: Collection[str] | None = None,
+        after: int = 0,
+        newest_first: bool = False,
+        limit: int | None = None,
+    ) -> list[Record]:
+        """Return records of a thread, in stored order.
+
+        Parameters
+        ----------
+        thread_id : str
+            The thread; records before its newest `ThreadDeleted`, and that
+            record itself, are not returned.
+        run_id : str, optional
+            Only this run's.
+        kinds : collection of str, optional
+            Only events of these names (see `nbflow._events.KINDS`).
+        after : int, default 0
+            Only records whose `seq` is greater.
+        newest_first : bool, default False
+            Return them in the opposite order.
+        limit : int, optional
+            At most so many, counted from the end that comes first.
+
+        Returns
+        -------
+        list of Record
+            With their `seq`; empty for an unknown thread. Their payloads hold
+            `data` only.
+        """
+
+    @abstractmethod
+    def heads(self, thread_id: str | None = None) -> list[Head]:
+        """Return where threads stand, the most recently updated first.
+
+        Parameters
+        ----------
+        thread_id : str, optional
+            Only this thread: a list of one, or an empty one.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write what is queued and let go of the log; a second call does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # Derived once, for every saver.
+
+    def commit(self, records: Sequence[Record]) -> None:
+        """Append records and return when they would survive a power cut.
+
+        Raises
+        ------
+        StoreError
+            They could not be written.
+        """
+        done = threading.Event()
+        failures: list[BaseException] = []
+
+        def settle(error: BaseException | None) -> None:
+            if error is not None:
+                failures.append(error)
+            done.set()
+
+        self.append(records, settle)
+        done.wait()
+        if failures:
+            raise failures[0]
+
+    def head(self, thread_id: str) -> Head | None:
+        """Return where one thread stands, or None if it is unknown."""
+        found = self.heads(thread_id)
+        return found[0] if found else None
+
+    def list_threads(self) -> list[Head]:
+        """Return every thread of the log, the most recently updated first."""
+        return self.heads()
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Make everything of a thread invisible; an unknown thread is left as it is."""
+        if self.head(thread_id) is not None:
+            at = time.time_ns() // 1000
+            self.commit([Record(thread_id, "", at, ThreadDeleted())])
+
+
+def heads_of(records: Iterable[Record]) -> dict[str, Head]:
+    """Fold records of any threads, in stored order, into their heads."""
+    heads: dict[str, Head] = {}
+    for record in records:
+        head = fold_head(heads.get(record.thread_id), record)
+        if head is None:
+            heads.pop(record.thread_id, None)
+        else:
+            heads[record.thread_id] = head
+    return heads

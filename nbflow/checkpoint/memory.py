@@ -1,0 +1,120 @@
+"""A saver that keeps its log in this process, for tests and short scripts."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import fields, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from nbflow._events import PAYLOADS, Record, ThreadDeleted
+from nbflow._values import Payload
+from nbflow.checkpoint.base import BaseCheckpointSaver, Head, fold_head
+from nbflow.errors import StoreClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from nbflow._events import Event
+
+__all__ = ["InMemorySaver"]
+
+
+class InMemorySaver(BaseCheckpointSaver):
+    """Keep the log of every thread in memory.
+
+    It forgets everything with the process. Values are stored as bytes, as in any
+    saver, so a replay gets fresh copies.
+
+    Examples
+    --------
+    >>> saver = InMemorySaver()
+    >>> saver.list_threads()
+    []
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seq = 0
+        self._threads: dict[str, list[Record]] = {}
+        self._heads: dict[str, Head] = {}
+        self._closed = False
+
+    @property
+    def location(self) -> str:
+        return "memory"
+
+    def append(
+        self,
+        records: Sequence[Record],
+        on_durable: Callable[[BaseException | None], None] | None = None,
+    ) -> None:
+        with self._lock:
+            if self._closed:
+                raise StoreClosedError(
+                    "This saver is closed.\nMake a new InMemorySaver()."
+                )
+            for record in records:
+                self._keep(record)
+        if on_durable is not None:
+            on_durable(None)
+
+    def _keep(self, record: Record) -> None:
+        self._seq += 1
+        thread_id = record.thread_id
+        head = fold_head(self._heads.get(thread_id), record)
+        if head is None:
+            self._heads.pop(thread_id, None)
+        else:
+            self._heads[thread_id] = head
+        if isinstance(record.event, ThreadDeleted):
+            self._threads.pop(thread_id, None)
+            return
+        stored = replace(record, event=_without_live(record.event), seq=self._seq)
+        self._threads.setdefault(thread_id, []).append(stored)
+
+    def read(
+        self,
+        thread_id: str,
+        *,
+        run_id: str | None = None,
+        kinds: Collection[str] | None = None,
+        after: int = 0,
+        newest_first: bool = False,
+        limit: int | None = None,
+    ) -> list[Record]:
+        with self._lock:
+            records = self._threads.get(thread_id, [])[:]
+        ordered = reversed(records) if newest_first else records
+        found = (
+            record
+            for record in ordered
+            if record.seq > after
+            and (run_id is None or record.run_id == run_id)
+            and (kinds is None or type(record.event).__name__ in kinds)
+        )
+        return list(islice(found, limit))
+
+    def heads(self, thread_id: str | None = None) -> list[Head]:
+        with self._lock:
+            if thread_id is not None:
+                head = self._heads.get(thread_id)
+                return [] if head is None else [head]
+            heads = list(self._heads.values())
+        return sorted(heads, key=lambda head: head.updated_at, reverse=True)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+
+
+def _without_live(event: Event) -> Event:
+    # A log that held the objects themselves would hand out what was mutated since.
+    names = PAYLOADS[type(event).__name__]
+    if not names:
+        return event
+    held = {f.name: getattr(event, f.name) for f in fields(event)}
+    for name in names:
+        if held[name] is not None:
+            held[name] = Payload(held[name].data)
+    return type(event)(**held)

@@ -1,0 +1,439 @@
+"""Everything nbflow raises, on the ground floor: nothing of nbflow is imported here.
+
+::
+
+    BaseException
+    └── GraphBubbleUp                 signals that user code must not catch
+        ├── GraphInterrupt            a person is asked
+        │   └── NodeInterrupt
+        ├── RunStopped              the run was asked to stop
+        └── ParentCommand
+    Exception
+    └── NbflowError
+        ├── WorkflowPaused            a cell ends here while a person is asked
+        ├── EmptyInputError           nothing to run and nothing to continue
+        ├── UnknownInterruptError     an answer that fits no question
+        ├── InvalidAnswerError        an answer that its question's schema refuses
+        ├── NonDeterministicReplayError
+        ├── ThreadBusyError
+        ├── ThreadNotFoundError
+        ├── InvalidUpdateError
+        ├── TaskNotFound
+        ├── ReplayedTaskError         a recorded failure whose type can't be rebuilt
+        ├── StoreError
+        │   ├── StoreHeldError        another process holds the database
+        │   ├── StoreUnavailableError the folder or the file can't be used
+        │   ├── StoreDamagedError     the file can be read in part, or not at all
+        │   └── StoreClosedError
+        ├── UnstorableValueError      (also a TypeError)
+        ├── UnreadableValueError      (also a ValueError)
+        ├── UnregisteredTypeError     (also a TypeError)
+        └── UsageError                a magic's or a command's arguments
+    Warning
+    └── NbflowWarning
+        ├── SwallowedInterruptWarning
+        └── ReplayWarning
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "EmptyInputError",
+    "GraphBubbleUp",
+    "GraphInterrupt",
+    "InvalidAnswerError",
+    "InvalidUpdateError",
+    "NbflowError",
+    "NbflowWarning",
+    "NodeInterrupt",
+    "NonDeterministicReplayError",
+    "ParentCommand",
+    "ReplayWarning",
+    "ReplayedTaskError",
+    "RunStopped",
+    "StoreClosedError",
+    "StoreDamagedError",
+    "StoreError",
+    "StoreHeldError",
+    "StoreUnavailableError",
+    "SwallowedInterruptWarning",
+    "TaskNotFound",
+    "ThreadBusyError",
+    "ThreadNotFoundError",
+    "UnknownInterruptError",
+    "UnreadableValueError",
+    "UnregisteredTypeError",
+    "UnstorableValueError",
+    "UsageError",
+    "WorkflowPaused",
+]
+
+
+class GraphBubbleUp(BaseException):  # noqa: N818 - LangGraph's name
+    """A signal on its way up through user code; not an error.
+
+    It derives from ``BaseException`` so that ``except Exception`` in a body
+    can't swallow it.
+    """
+
+
+class GraphInterrupt(GraphBubbleUp):
+    """Raised by `interrupt` while its question has no answer.
+
+    Attributes
+    ----------
+    interrupts : tuple of Interrupt
+        The questions that are now pending.
+    """
+
+    def __init__(self, interrupts: Sequence[Any] = ()) -> None:
+        self.interrupts = tuple(interrupts)
+        super().__init__(self.interrupts)
+
+
+class NodeInterrupt(GraphInterrupt):
+    """The older name of a raised interrupt, kept for programs that catch it."""
+
+
+class RunStopped(GraphBubbleUp):
+    """Raised in a body at its next call once its run was asked to stop."""
+
+    def __init__(self, reason: str = "cancelled") -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class ParentCommand(GraphBubbleUp):
+    """A command for the graph that called this one."""
+
+
+class NbflowError(Exception):
+    """The root of nbflow's own errors.
+
+    In a notebook cell it prints as at most three lines: what is wrong, and
+    what to do next.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        """Return the lines IPython prints instead of a traceback."""
+        head, *rest = str(self).splitlines() or [""]
+        return [f"{type(self).__name__}: {head}", *rest[:2]]
+
+
+class UsageError(NbflowError, ValueError):
+    """A command was given arguments that it does not understand."""
+
+
+class WorkflowPaused(NbflowError):  # noqa: N818 - a state that a cell reports
+    """A cell ends here: its workflow waits for a person.
+
+    Attributes
+    ----------
+    thread_id : str
+        The thread that waits.
+    interrupts : tuple of Interrupt
+        What is asked.
+    """
+
+    def __init__(
+        self, thread_id: str, interrupts: Sequence[Any] = (), *, hint: str = ""
+    ) -> None:
+        self.thread_id = thread_id
+        self.interrupts = tuple(interrupts)
+        self.hint = hint
+        count = len(self.interrupts)
+        what = "1 question" if count == 1 else f"{count} questions"
+        text = f"thread {thread_id!r} waits for an answer ({what})."
+        super().__init__(f"{text}\n{hint}" if hint else text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), (self.thread_id, self.interrupts), {"hint": self.hint})
+
+
+class EmptyInputError(NbflowError):
+    """There is no input, and nothing on the thread to continue."""
+
+
+UnknownReason = Literal["not_pending", "empty_map", "ambiguous", "expired", "changed"]
+
+
+class UnknownInterruptError(NbflowError, ValueError):
+    """An answer does not belong to a pending question; nothing was run or saved.
+
+    Attributes
+    ----------
+    reason : str
+        ``"not_pending"``, ``"empty_map"``, ``"ambiguous"``, ...
+    interrupt_ids : tuple of str
+        The ids that were answered.
+    pending_ids : tuple of str
+        The ids that wait for an answer.
+    """
+
+    def __init__(
+        self,
+        reason: UnknownReason,
+        interrupt_ids: Sequence[str] = (),
+        pending_ids: Sequence[str] = (),
+    ) -> None:
+        self.reason = reason
+        self.interrupt_ids = tuple(interrupt_ids)
+        self.pending_ids = tuple(pending_ids)
+        super().__init__(self._message())
+
+    def _message(self) -> str:
+        pending = ", ".join(map(repr, self.pending_ids)) or "none"
+        given = ", ".join(map(repr, self.interrupt_ids))
+        match self.reason:
+            case "ambiguous":
+                count = len(self.pending_ids)
+                return (
+                    f"{count} interrupts are pending, so one answer does not say which "
+                    f"it belongs to. Pass a map of ids to answers. Pending: {pending}."
+                )
+            case "empty_map":
+                return f"The map of answers is empty. Pending interrupts: {pending}."
+            case _:
+                return f"No pending interrupt has the id {given}. Pending: {pending}."
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        args = (self.reason, self.interrupt_ids, self.pending_ids)
+        return _rebuild, (type(self), args, {})
+
+
+class InvalidAnswerError(NbflowError, ValueError):
+    """An answer was refused by the schema of its question; nothing was saved.
+
+    Attributes
+    ----------
+    interrupt_id : str
+        The question; it is still pending.
+    problems : tuple of (str, str)
+        Path of the field (``""`` for the whole answer) and what is wrong there.
+    """
+
+    def __init__(self, interrupt_id: str, problems: Sequence[tuple[str, str]]) -> None:
+        self.interrupt_id = interrupt_id
+        self.problems = tuple((str(path), str(text)) for path, text in problems)
+        lines = "; ".join(f"{path or 'answer'}: {text}" for path, text in self.problems)
+        super().__init__(
+            f"The answer to {interrupt_id!r} does not fit its question. {lines}\n"
+            "Nothing was saved; correct the answer and send it again."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), (self.interrupt_id, self.problems), {})
+
+
+class NonDeterministicReplayError(NbflowError):
+    """A body asked for another call than the one it had asked for before."""
+
+
+class ThreadBusyError(NbflowError):
+    """Another run holds the thread.
+
+    Attributes
+    ----------
+    thread_id : str
+        The thread that is busy.
+    run_id : str
+        The run that holds it.
+    """
+
+    def __init__(self, thread_id: str, run_id: str, holder: str) -> None:
+        self.thread_id = thread_id
+        self.run_id = run_id
+        self.holder = holder
+        super().__init__(
+            f"Thread {thread_id!r} is held by {holder} (run {run_id!r}).\n"
+            "Wait for it, stop it with '%workflow cancel', or use another thread."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), (self.thread_id, self.run_id, self.holder), {})
+
+
+class ThreadNotFoundError(NbflowError, LookupError):
+    """Nothing is stored for a thread.
+
+    Attributes
+    ----------
+    thread_id : str
+        The thread that was asked for.
+    known : tuple of str
+        Threads that are stored.
+    """
+
+    def __init__(self, thread_id: str, *, known: Sequence[str] = ()) -> None:
+        self.thread_id = thread_id
+        self.known = tuple(known)
+        shown = ", ".join(map(repr, self.known[:8]))
+        nearby = f" Known threads: {shown}." if shown else " The store holds no thread."
+        super().__init__(
+            f"Nothing is stored for thread {thread_id!r}.{nearby}\n"
+            "Start it once with an input before continuing it."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), (self.thread_id,), {"known": self.known})
+
+
+class InvalidUpdateError(NbflowError):
+    """An update names a place that does not exist, or two updates collide."""
+
+
+class TaskNotFound(NbflowError):  # noqa: N818 - LangGraph's name
+    """A run has no call of that id."""
+
+
+class ReplayedTaskError(NbflowError):
+    """A recorded failure, replayed; its own type can't be rebuilt here.
+
+    Attributes
+    ----------
+    type_name : str
+        Name of the exception's type when it was recorded.
+    text : str
+        Its message.
+    """
+
+    def __init__(self, type_name: str, text: str) -> None:
+        self.type_name = type_name
+        self.text = text
+        super().__init__(f"{type_name}: {text}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), (self.type_name, self.text), {})
+
+
+class StoreError(NbflowError):
+    """The store could not do what was asked."""
+
+
+class StoreHeldError(StoreError):
+    """Another process holds the database file.
+
+    Attributes
+    ----------
+    path : str
+        The database file.
+    pid : int or None
+        Process id of the holder, where known.
+    """
+
+    def __init__(self, path: str, pid: int | None = None, holder: str = "") -> None:
+        self.path = path
+        self.pid = pid
+        self.holder = holder
+        who = f"process {pid}" if pid is not None else "another process"
+        also = f" ({holder})" if holder else ""
+        super().__init__(
+            f"The store {path!r} is held by {who}{also}.\n"
+            "Shut that kernel down (Kernel > Shut Down, or the Running panel), or use "
+            "another store: %workflow store PATH."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), (self.path, self.pid, self.holder), {})
+
+
+class StoreUnavailableError(StoreError, OSError):
+    """The store's folder or file can't be created, read or written."""
+
+
+class StoreDamagedError(StoreError):
+    """The store's file is not what was written."""
+
+
+class StoreClosedError(StoreError):
+    """The saver was closed, or its writer has failed."""
+
+
+class UnstorableValueError(NbflowError, TypeError):
+    """A value can't be stored; nothing of it was written.
+
+    Attributes
+    ----------
+    path : str
+        Where the value stands, in Python's syntax: ``result['a'][3]``.
+    type_name : str
+        Its type.
+    task : str
+        The task that made it, where known.
+    """
+
+    def __init__(
+        self, path: str, type_name: str, *, why: str = "", task: str = ""
+    ) -> None:
+        self.path = path
+        self.type_name = type_name
+        self.why = why
+        self.task = task
+        of = f" of task {task!r}" if task else ""
+        reason = f": {why}" if why else ""
+        super().__init__(
+            f"{path}{of} is a {type_name}, which can't be stored{reason}.\n"
+            "Return plain data, a dataclass, a pydantic model, an array or a frame, or "
+            "register a codec with nbflow.serde.register."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        args = (self.path, self.type_name)
+        return _rebuild, (type(self), args, {"why": self.why, "task": self.task})
+
+
+class UnreadableValueError(NbflowError, ValueError):
+    """Stored bytes are not a value that nbflow wrote."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(f"These bytes are not a stored value: {why}.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), (self.why,), {})
+
+
+class UnregisteredTypeError(NbflowError, TypeError):
+    """A stored value is of a class that this kernel does not know.
+
+    Attributes
+    ----------
+    type_name : str
+        The class, as ``module:qualname``.
+    """
+
+    def __init__(self, type_name: str) -> None:
+        self.type_name = type_name
+        name = type_name.rpartition(":")[2].rpartition(".")[2]
+        super().__init__(
+            f"A stored value is a {type_name!r}, which is not known in this kernel.\n"
+            "Run the cell or import the module that defines it, or add "
+            f"nbflow.serde.register({name})."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), (self.type_name,), {})
+
+
+class NbflowWarning(UserWarning):
+    """The root of nbflow's own warnings."""
+
+
+class SwallowedInterruptWarning(NbflowWarning):
+    """A body caught the signal of an interrupt and went on."""
+
+
+class ReplayWarning(NbflowWarning):
+    """A replayed body did something else than before."""
+
+
+def _rebuild(
+    cls: type[NbflowError], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> NbflowError:
+    # Errors cross threads and processes: each is pickled by what it was made from.
+    return cls(*args, **kwargs)

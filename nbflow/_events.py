@@ -93,11 +93,24 @@ class RunResumed:
 
 @dataclass(frozen=True, slots=True)
 class CodeSeen:
-    """The source behind a fingerprint, once for each run that meets it."""
+    """The source behind a fingerprint, once for each run that meets it.
+
+    Attributes
+    ----------
+    code : str
+        The fingerprint.
+    name : str
+        Name of the function.
+    source : str
+        What was fingerprinted, enough for a later rule to do it anew.
+    watched : tuple of str
+        Names of the notebook that the code reads and whose values don't count.
+    """
 
     code: str
     name: str
     source: str
+    watched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +143,11 @@ class TaskCalled:
         In a continued run, why nothing recorded was used: ``"new"``,
         ``"code"``, ``"arguments"``, ``"failed"``, ``"unfinished"``,
         ``"answered"`` or ``"replay"``.
+    kind : str
+        ``"task"``, or ``"workflow"`` for a nested run.
+    aside : bool
+        Whether it was called from another thread or asyncio task than its
+        parent's body itself: then its place among its siblings means nothing.
     """
 
     call_id: str
@@ -142,6 +160,8 @@ class TaskCalled:
     ordinal: int = 0
     waiting: bool = False
     why: str = ""
+    kind: Literal["task", "workflow"] = "task"
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +265,8 @@ class Interrupted:
         How many equal questions stood before it in the same parent.
     response_schema : dict or None
         JSON Schema of an answer.
+    aside : bool
+        As in `TaskCalled`.
     """
 
     interrupt_id: str
@@ -254,6 +276,7 @@ class Interrupted:
     value_key: str
     ordinal: int = 0
     response_schema: dict[str, Any] | None = None
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ __all__ = [
     "CachePolicy",
     "Command",
     "Durability",
+    "Final",
     "Interrupt",
     "OnDivergence",
     "Payload",
@@ -34,6 +35,8 @@ Replay: TypeAlias = Literal["changed", "prefix", "all", "none"]
 StreamMode: TypeAlias = Literal["values", "updates", "custom"]
 StreamWriter: TypeAlias = Callable[[Any], None]
 N = TypeVar("N", bound=Hashable)
+R = TypeVar("R")
+S = TypeVar("S")
 
 
 class Unset:
@@ -175,6 +178,24 @@ class Command(Generic[N]):
     goto: Send[N] | Sequence[Send[N] | N] | N | tuple[()] = ()
 
     PARENT: Final = "__parent__"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Final(Generic[R, S]):
+    """What an entrypoint returns to give its caller one value and save another.
+
+    Users know it as ``entrypoint.final``.
+
+    Attributes
+    ----------
+    value : R
+        What the caller gets.
+    save : S
+        What the next run of the thread gets as `previous`.
+    """
+
+    value: R
+    save: S
 
 
 class PregelTask(NamedTuple):

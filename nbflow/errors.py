@@ -11,6 +11,7 @@
     Exception
     └── NbflowError
         ├── WorkflowPaused            a cell ends here while a person is asked
+        ├── WorkflowStopped           the run was stopped, and can be continued
         ├── EmptyInputError           nothing to run and nothing to continue
         ├── UnknownInterruptError     an answer that fits no question
         ├── InvalidAnswerError        an answer that its question's schema refuses
@@ -71,6 +72,7 @@ __all__ = [
     "UnstorableValueError",
     "UsageError",
     "WorkflowPaused",
+    "WorkflowStopped",
 ]
 
 
@@ -153,6 +155,30 @@ class WorkflowPaused(NbflowError):  # noqa: N818 - a state that a cell reports
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), (self.thread_id, self.interrupts), {"hint": self.hint})
+
+
+class WorkflowStopped(NbflowError):  # noqa: N818 - a state that a cell reports
+    """The run was asked to stop; nothing finished is lost.
+
+    Attributes
+    ----------
+    thread_id : str
+        The thread; empty without a saver.
+    reason : str
+        Who or what stopped it.
+    """
+
+    def __init__(self, thread_id: str, reason: str, *, hint: str = "") -> None:
+        self.thread_id = thread_id
+        self.reason = reason
+        self.hint = hint
+        where = f"thread {thread_id!r}" if thread_id else "the run"
+        also = "Continue it with None as input." if thread_id else "Run it again."
+        super().__init__(f"{where} was stopped: {reason}.\n{hint or also}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        args = (self.thread_id, self.reason)
+        return _rebuild, (type(self), args, {"hint": self.hint})
 
 
 class EmptyInputError(NbflowError):

@@ -1,0 +1,1 @@
+"""Runs, their journal, replay and streams; no notebook and no database here."""

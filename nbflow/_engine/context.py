@@ -1,0 +1,169 @@
+"""What a running body sees: one frozen context in one context variable."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import defaultdict
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nbflow._engine.ids import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nbflow._engine.run import Run
+    from nbflow._values import Interrupt
+
+__all__ = ["RunContext", "Scope", "current", "enter", "require"]
+
+
+class Scope:
+    """The place where a body makes calls: it numbers them and so names them.
+
+    Parameters
+    ----------
+    parent_id : str
+        Identity of the call whose body this is; empty for the run's own.
+    place : callable
+        Returns the identity of the place, computed when it is first needed: most
+        tasks call nothing.
+    name : str
+        Name of the task or workflow, for messages.
+    loop : asyncio.AbstractEventLoop or None
+        The loop an asynchronous body runs on; None for a synchronous body.
+    nested : bool, default False
+        Whether it is inside of a nested run.
+
+    Attributes
+    ----------
+    asked : list of Interrupt
+        Questions without an answer that came up here or below.
+    asked_at : str
+        ``file:line`` of the newest question of this body itself.
+    """
+
+    def __init__(
+        self,
+        parent_id: str,
+        place: Callable[[], str],
+        *,
+        name: str = "",
+        loop: asyncio.AbstractEventLoop | None = None,
+        nested: bool = False,
+    ) -> None:
+        self.parent_id = parent_id
+        self.name = name
+        self.loop = loop
+        self.nested = nested
+        self.asked: list[Interrupt] = []
+        self.asked_at = ""
+        self._make_place = place
+        self._place: str | None = None
+        self._lock = threading.Lock()
+        self._seen: dict[tuple[str, ...], int] = defaultdict(int)
+        self._index = 0
+        self._owner: object = None
+
+    def begin(self) -> None:
+        """Note whose calls are the body's own: called where the body runs."""
+        self._owner = _lane(self.loop)
+
+    @property
+    def place(self) -> str:
+        """Identity of this place, whatever the code of the body is."""
+        if self._place is None:
+            self._place = self._make_place()
+        return self._place
+
+    def count(self, *key: str) -> int:
+        """Return how often this key was counted here before."""
+        with self._lock:
+            seen = self._seen[key]
+            self._seen[key] = seen + 1
+        return seen
+
+    def next_index(self) -> tuple[int, bool]:
+        """Number a call in the body's own line of control.
+
+        Returns
+        -------
+        index : int
+            How many such calls stood before it.
+        aside : bool
+            Whether the call comes from another thread or asyncio task; then it
+            is not numbered.
+        """
+        if _lane(self.loop) is not self._owner:
+            return self._index, True
+        index = self._index
+        self._index = index + 1
+        return index, False
+
+    def place_below(self, name: str, args_key: str) -> Callable[[], str]:
+        """Return what makes the place of a call's own body.
+
+        It holds no code, so that calls below an edited task keep their identity.
+        """
+        ordinal = self.count(name, args_key)
+        return lambda: digest(self.place, name, args_key, str(ordinal))
+
+
+def _lane(loop: asyncio.AbstractEventLoop | None) -> object:
+    if loop is None:
+        return threading.current_thread()
+    try:
+        return asyncio.current_task(loop)
+    except RuntimeError:
+        return threading.current_thread()
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What the running body belongs to.
+
+    Attributes
+    ----------
+    run : Run
+        The run.
+    scope : Scope
+        Where calls of this body are counted.
+    attempt : int
+        Which attempt of the task this is, from 1.
+    """
+
+    run: Run
+    scope: Scope
+    attempt: int = 1
+
+
+_current: ContextVar[RunContext | None] = ContextVar("nbflow_run", default=None)
+
+
+def current() -> RunContext | None:
+    """Return the context of the running body; None outside of one."""
+    return _current.get()
+
+
+def enter(context: RunContext) -> None:
+    """Make a context the current one; call it inside a copied `contextvars` context."""
+    _current.set(context)
+
+
+def require(what: str) -> RunContext:
+    """Return the context of the running body.
+
+    Raises
+    ------
+    RuntimeError
+        No body is running here.
+    """
+    context = _current.get()
+    if context is None:
+        raise RuntimeError(
+            f"Called {what} outside of a runnable context. "
+            "Call it in the body of an entrypoint or a task that a run has started."
+        )
+    return context

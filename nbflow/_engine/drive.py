@@ -1,0 +1,278 @@
+"""A body from its first line to the end of its run, synchronous or not.
+
+What happens at an end is written once, as functions over values; only waiting is
+written twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import warnings
+from collections import defaultdict
+from contextvars import copy_context
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, assert_never
+
+from nbflow._engine.context import RunContext, Scope, enter
+from nbflow._engine.futures import AsyncFuture
+from nbflow._engine.ids import new_checkpoint_id
+from nbflow._engine.inject import fill
+from nbflow._engine.interrupts import swallowed
+from nbflow._engine.trace import user_trace
+from nbflow._events import RunCancelled, RunFailed, RunFinished, RunInterrupted
+from nbflow._values import Final
+from nbflow.errors import GraphInterrupt, NbflowWarning
+
+if TYPE_CHECKING:
+    from nbflow._engine.run import Run
+    from nbflow._engine.spec import Spec
+    from nbflow._values import Interrupt
+
+__all__ = ["End", "drive", "drive_async"]
+
+Status = Literal["finished", "interrupted", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a stretch of a run ended.
+
+    Attributes
+    ----------
+    status : str
+        ``"finished"``, ``"interrupted"``, ``"failed"`` or ``"cancelled"``.
+    value : Any
+        What the caller gets of a finished run.
+    error : BaseException or None
+        What a failed body raised; or what the caller's own stop was, to be
+        raised again.
+    interrupts : tuple of Interrupt
+        What is asked.
+    reason : str
+        Why it was stopped.
+    """
+
+    status: Status
+    value: Any = None
+    error: BaseException | None = None
+    interrupts: tuple[Interrupt, ...] = ()
+    reason: str = ""
+
+
+def drive(run: Run, spec: Spec, given: Any) -> End:
+    """Run a synchronous body in this thread, to the end of its run."""
+    scope = root_scope(run, loop=None)
+    value, raised = None, None
+    try:
+        value = copy_context().run(_body, run, scope, spec, given)
+    except BaseException as error:  # noqa: BLE001 - the user's; it becomes the run's end
+        raised = error
+    end = _first_end(run, value, raised)
+    waiting = threading.Event()
+    run.when_idle(waiting.set)
+    run.when_stopped(waiting.set)
+    try:
+        waiting.wait()
+    except KeyboardInterrupt as error:
+        end = _stopped(run, error)
+    try:
+        return _written(run, scope, end)
+    finally:
+        run.close()
+
+
+async def drive_async(run: Run, spec: Spec, given: Any) -> End:
+    """Run an asynchronous body on this loop, to the end of its run."""
+    loop = asyncio.get_running_loop()
+    scope = root_scope(run, loop=loop)
+    value, raised = None, None
+    body = loop.create_task(_body_async(run, scope, spec, given))
+    run.adopt(body, loop)
+    try:
+        value = await body
+    except BaseException as error:  # noqa: BLE001 - the user's; it becomes the run's end
+        raised = error
+    end = _first_end(run, value, raised)
+    waiting = asyncio.Event()
+
+    def notify() -> None:
+        loop.call_soon_threadsafe(waiting.set)
+
+    run.when_idle(notify)
+    run.when_stopped(notify)
+    try:
+        await waiting.wait()
+    except asyncio.CancelledError as error:
+        end = _stopped(run, error)
+    try:
+        return await asyncio.to_thread(_written, run, scope, end)
+    finally:
+        run.close()
+
+
+def root_scope(run: Run, *, loop: asyncio.AbstractEventLoop | None) -> Scope:
+    """Return the scope of a run's own body."""
+    settings = run.settings
+    return Scope("", lambda: settings.run_id, name=settings.workflow, loop=loop)
+
+
+def _body(run: Run, scope: Scope, spec: Spec, given: Any) -> Any:
+    context = RunContext(run, scope)
+    enter(context)
+    scope.begin()
+    return spec.func(given, **fill(list(spec.injected), context))
+
+
+async def _body_async(run: Run, scope: Scope, spec: Spec, given: Any) -> Any:
+    context = RunContext(run, scope)
+    enter(context)
+    scope.begin()
+    return await spec.func(given, **fill(list(spec.injected), context))
+
+
+def _first_end(run: Run, value: Any, raised: BaseException | None) -> End:
+    """Say how the body ended; calls that are still open may change it."""
+    if raised is None:
+        return End("finished", value)
+    if isinstance(raised, KeyboardInterrupt | asyncio.CancelledError):
+        return _stopped(run, raised)
+    if run.stopping is not None:
+        return End("cancelled", reason=run.stopping)
+    if _is_signal(raised):
+        return End("interrupted")
+    # What runs is waited for and recorded; what only waits is not begun any more.
+    run.places.drop_line()
+    return End("failed", error=raised)
+
+
+def _stopped(run: Run, error: BaseException) -> End:
+    if run.stopping is not None and isinstance(error, asyncio.CancelledError):
+        return End("cancelled", reason=run.stopping)
+    reason = "from the keyboard" if isinstance(error, KeyboardInterrupt) else "cancelled"
+    run.stop(reason)
+    return End("cancelled", error=error, reason=reason)
+
+
+def _is_signal(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_signal(part) for part in error.exceptions)
+    return isinstance(error, GraphInterrupt)
+
+
+def _written(run: Run, scope: Scope, end: End) -> End:
+    """Write how the run ended, once nothing of it is open, and return that."""
+    asked = run.asked
+    if end.status == "finished" and run.stopping is not None and run.running:
+        end = End("cancelled", reason=run.stopping)
+    if end.status in ("finished", "interrupted") and asked:
+        if end.status == "finished":
+            _warn_swallowed(scope)
+        run.log.end(RunInterrupted(tuple(i.id for i in asked)))
+        return End("interrupted", interrupts=asked)
+    match end.status:
+        case "finished":
+            return _finished(run, end)
+        case "failed" | "interrupted":
+            return _failed(run, end.error or GraphInterrupt())
+        case "cancelled":
+            run.log.end(RunCancelled(end.reason))
+            return end
+        case _:
+            assert_never(end.status)
+
+
+def _finished(run: Run, end: End) -> End:
+    value, save = end.value, end.value
+    if isinstance(value, Final):
+        value, save = value.value, value.save
+    workflow = run.settings.workflow
+    try:
+        stored = run.log.payload(value, root="result", task=workflow)
+        saved = None
+        if isinstance(end.value, Final):
+            saved = run.log.payload(save, root="save", task=workflow)
+    except TypeError as error:
+        return _failed(run, error)
+    _warn_unseen(run)
+    run.log.end(RunFinished(stored, saved, new_checkpoint_id()))
+    return End("finished", value)
+
+
+def _failed(run: Run, error: BaseException) -> End:
+    payload = run.log.payload(error, root="error", task=run.settings.workflow)
+    causes = tuple(sorted(_causes(run, error)))
+    run.log.end(RunFailed(payload, repr(error), user_trace(error), causes))
+    return End("failed", error=error)
+
+
+def _causes(run: Run, error: BaseException) -> set[str]:
+    """Return the failed calls to run again when the run is continued (rule R8)."""
+    by_error: dict[int, set[str]] = defaultdict(set)
+    for call_id, failure in run.failures.items():
+        by_error[id(failure.error)].add(call_id)
+    made_it_fail = _calls_behind(error, by_error)
+    unseen: set[str] = set()
+    loose: set[str] = set()
+    for call_id, failure in run.failures.items():
+        future = failure.future
+        if isinstance(future, AsyncFuture):
+            if future.escaped(failure.error) or (future.peeked and not future.seen):
+                loose.add(call_id)
+            elif not future.seen:
+                unseen.add(call_id)
+        elif not future.seen:
+            unseen.add(call_id)
+    # asyncio.gather hands on the first failure and drops the others: where that is
+    # how the run failed, nobody caught those.
+    causes = made_it_fail | unseen | (loose if made_it_fail & loose else set())
+    return causes | {c for c in run.failures if _is_below(run, c, causes)}
+
+
+def _is_below(run: Run, call_id: str, causes: set[str]) -> bool:
+    # What failed inside of a failed call has made it fail, or is run again with it.
+    failure = run.failures.get(call_id)
+    while failure is not None and failure.parent_id:
+        if failure.parent_id in causes:
+            return True
+        failure = run.failures.get(failure.parent_id)
+    return False
+
+
+def _calls_behind(error: BaseException, by_error: dict[int, set[str]]) -> set[str]:
+    """Return the failed calls that an error goes back to."""
+    found: set[str] = set()
+    seen: set[int] = set()
+    todo: list[BaseException | None] = [error]
+    while todo:
+        part = todo.pop()
+        if part is None or id(part) in seen:
+            continue
+        seen.add(id(part))
+        if id(part) in by_error:
+            # What this one was raised in the handling of was caught.
+            found |= by_error[id(part)]
+            continue
+        if isinstance(part, BaseExceptionGroup):
+            todo.extend(part.exceptions)
+        hidden = part.__suppress_context__
+        todo.append(part.__cause__ if hidden else part.__cause__ or part.__context__)
+    return found
+
+
+def _warn_swallowed(scope: Scope) -> None:
+    try:
+        swallowed(scope)
+    except GraphInterrupt:
+        return
+
+
+def _warn_unseen(run: Run) -> None:
+    for call_id, failure in run.failures.items():
+        if not (failure.future.seen or getattr(failure.future, "peeked", False)):
+            warnings.warn(
+                f"A task of {run.settings.workflow!r} failed, and nobody asked for its "
+                f"result: {failure.error!r} (call {call_id}).",
+                NbflowWarning,
+                stacklevel=2,
+            )

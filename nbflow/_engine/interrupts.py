@@ -1,0 +1,149 @@
+"""A body asks a person; the answer comes with a later stretch of the same run."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from nbflow import serde
+from nbflow._engine.context import require
+from nbflow._engine.ids import digest
+from nbflow._engine.schemas import checked, json_schema
+from nbflow._engine.trace import caller_line
+from nbflow._events import Answered, Interrupted
+from nbflow._values import Interrupt
+from nbflow.errors import (
+    GraphInterrupt,
+    InvalidAnswerError,
+    ReplayWarning,
+    SwallowedInterruptWarning,
+)
+
+if TYPE_CHECKING:
+    from nbflow._engine.context import RunContext, Scope
+
+__all__ = ["interrupt", "swallowed"]
+
+
+def interrupt(value: Any, *, response_schema: Any = None) -> Any:
+    """Ask a person, and return the answer.
+
+    Without an answer the run ends here, with the question pending. Once it is
+    answered with ``Command(resume=...)``, the body runs again from its first line,
+    every finished task gives what it gave before, and this call returns.
+
+    Parameters
+    ----------
+    value : Any
+        What to ask: any value that can be stored.
+    response_schema : dict or type, optional
+        A JSON Schema, which the form follows; or a pydantic model, dataclass or
+        TypedDict, which also validates: the answer is refused before anything is
+        saved, and the validated object is returned.
+
+    Returns
+    -------
+    Any
+        The answer.
+
+    Raises
+    ------
+    GraphInterrupt
+        There is no answer yet. It is a signal, not an error: let it pass.
+    InvalidAnswerError
+        The answer does not fit; the question is still pending.
+    RuntimeError
+        Called outside of a run.
+    """
+    context = require("interrupt")
+    run, scope = context.run, context.scope
+    run.raise_if_stopping()
+    index, aside = scope.next_index()
+    value_key = serde.fingerprint(value)
+    ordinal = scope.count("interrupt", value_key)
+    question = Interrupted(
+        interrupt_id=digest(scope.place, "interrupt", value_key, str(ordinal)),
+        parent_id=scope.parent_id,
+        place=scope.place,
+        value=run.log.payload(value, root="question", task=scope.name),
+        value_key=value_key,
+        ordinal=ordinal,
+        response_schema=json_schema(response_schema),
+        aside=aside,
+    )
+    return _answer(context, question, value, response_schema, index)
+
+
+def _answer(
+    context: RunContext,
+    question: Interrupted,
+    value: Any,
+    response_schema: Any,
+    index: int,
+) -> Any:
+    run, interrupt_id = context.run, question.interrupt_id
+    if interrupt_id in run.offered:
+        return _take_offered(context, interrupt_id, response_schema)
+    recorded = run.recorded.answer_to(interrupt_id)
+    if recorded is None:
+        recorded = _diverged(context, question, index)
+    else:
+        run.recorded.claim_answer(interrupt_id)
+    if recorded is not None:
+        answer = serde.decode(recorded.value.data or b"")
+        try:
+            return checked(interrupt_id, answer, response_schema)
+        except InvalidAnswerError:
+            run.log.commit(question)
+            run.recorded.forget_answer(recorded.interrupt_id)
+            raise
+    asked = Interrupt(value, interrupt_id, question.response_schema)
+    run.ask(question, asked)
+    context.scope.asked.append(asked)
+    context.scope.asked_at = caller_line()
+    raise GraphInterrupt((asked,))
+
+
+def _take_offered(context: RunContext, interrupt_id: str, response_schema: Any) -> Any:
+    run = context.run
+    answer, by = run.offered[interrupt_id]
+    value = checked(interrupt_id, answer, response_schema)
+    payload = run.log.payload(answer, root="answer", task=context.scope.name)
+    event = Answered(interrupt_id, payload, serde.fingerprint(answer), by)
+    run.log.commit(event)
+    run.recorded.take_answer(event)
+    del run.offered[interrupt_id]
+    return value
+
+
+def _diverged(context: RunContext, question: Interrupted, index: int) -> Answered | None:
+    run = context.run
+    if run.settings.on_divergence == "rerun":
+        return None
+    found = run.recorded.look_up_answer(question, index)
+    if found is not None:
+        text = (
+            f"The question asked at {caller_line()} is not the one that was answered: "
+            "the body is not deterministic. The recorded answer is used."
+        )
+        warnings.warn(text, ReplayWarning, stacklevel=3)
+    return found
+
+
+def swallowed(scope: Scope) -> NoReturn:
+    """Warn that a body went on after its question, and raise the signal again.
+
+    Raises
+    ------
+    GraphInterrupt
+        Always, with everything that is asked.
+    """
+    if scope.asked_at:
+        warnings.warn(
+            f"{scope.name!r} caught the signal of its interrupt at {scope.asked_at} and "
+            "went on. The question is still pending, so what the body returned is not "
+            "saved. Don't catch BaseException around interrupt().",
+            SwallowedInterruptWarning,
+            stacklevel=2,
+        )
+    raise GraphInterrupt(tuple(scope.asked))

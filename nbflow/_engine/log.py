@@ -1,0 +1,186 @@
+"""The writing half of a run's log: first stored, then shown.
+
+Rule 1 of the architecture lives here. What an event means is not known here.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from nbflow import serde
+from nbflow._engine.ids import now
+from nbflow._events import Custom, Record, StreamCut
+from nbflow._values import Payload
+from nbflow.errors import UnstorableValueError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from nbflow._events import Event
+    from nbflow._values import Durability
+    from nbflow.checkpoint.base import BaseCheckpointSaver
+
+__all__ = ["STREAM_LIMIT_BYTES", "Log"]
+
+STREAM_LIMIT_BYTES = 16 * 2**20
+"""How much of its custom stream a run keeps."""
+
+
+class Log:
+    """Write the events of one run, and tell those who watch.
+
+    Parameters
+    ----------
+    saver : BaseCheckpointSaver or None
+        Where records are kept; None only shows them.
+    thread_id, run_id : str
+        What every record carries.
+    durability : {"sync", "async", "exit"}
+        When outcomes are on disk: before they are used, soon after, or when the
+        run ends.
+    observers : sequence of callable
+        Each is called with every record once it may be shown, from whichever
+        thread wrote it; it must be quick.
+    """
+
+    def __init__(
+        self,
+        saver: BaseCheckpointSaver | None,
+        thread_id: str,
+        run_id: str,
+        *,
+        durability: Durability = "async",
+        observers: tuple[Callable[[Record], None], ...] = (),
+    ) -> None:
+        self.saver = saver
+        self.durability = durability
+        self.thread_id = thread_id
+        self.run_id = run_id
+        self._observers = observers
+        self._kept: list[Record] = []
+        self._keeps = saver is not None and durability == "exit"
+        self._lock = threading.Lock()
+        self._streamed = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether an outcome has to be on disk before it is used."""
+        return self.saver is not None and self.durability == "sync"
+
+    def payload(self, value: Any, *, root: str, task: str = "") -> Payload:
+        """Return a value as events hold it.
+
+        Raises
+        ------
+        UnstorableValueError
+            The value can't be stored; the error names the place in it.
+        """
+        if self.saver is None:
+            return Payload(None, value)
+        try:
+            return Payload(serde.encode(value, root=root), value)
+        except UnstorableValueError as error:
+            raise UnstorableValueError(
+                error.path, error.type_name, why=error.why, task=task
+            ) from error.__cause__
+
+    def record(self, event: Event) -> Record:
+        """Return an event with its place and the time."""
+        return Record(self.thread_id, self.run_id, now(), event)
+
+    def write(self, *events: Event) -> None:
+        """Queue events, then show them."""
+        records = [self.record(event) for event in events]
+        if self.saver is not None and not self._keep(records):
+            self.saver.append(records)
+        self._show(records)
+
+    def write_of(self, run_id: str, event: Event) -> None:
+        """Queue an event of another run of the thread, before this one's own."""
+        record = Record(self.thread_id, run_id, now(), event)
+        if self.saver is not None and not self._keep([record]):
+            self.saver.append([record])
+        self._show([record])
+
+    def write_custom(self, call_id: str, chunk: Any) -> None:
+        """Write a chunk of the custom stream.
+
+        What can't be stored is shown as it is and stored as a short text. A run
+        stores `STREAM_LIMIT_BYTES` of chunks; what comes later is only shown.
+        """
+        data = None
+        if self.saver is not None and self._streamed <= STREAM_LIMIT_BYTES:
+            data = _encode_or_preview(chunk)
+            self._streamed += len(data)
+            if self._streamed > STREAM_LIMIT_BYTES:
+                self.write(StreamCut(STREAM_LIMIT_BYTES))
+                data = None
+        event = Custom(call_id, Payload(data, chunk))
+        if data is None:
+            self._show([self.record(event)])
+        else:
+            self.write(event)
+
+    def commit(self, *events: Event) -> None:
+        """Write events, and everything kept back, to the disk; then show them.
+
+        Raises
+        ------
+        StoreError
+            They could not be written, and are not shown.
+        """
+        records = [self.record(event) for event in events]
+        if self.saver is not None:
+            with self._lock:
+                kept, self._kept = self._kept, []
+            self.saver.commit([*kept, *records])
+        self._show(records)
+
+    def write_outcome(self, event: Event) -> None:
+        """Write a call's outcome; in ``"sync"`` it is on disk when this returns."""
+        if self.waits:
+            self.commit(event)
+        else:
+            self.write(event)
+
+    def commit_later(
+        self, event: Event, then: Callable[[BaseException | None], None]
+    ) -> None:
+        """Like `commit` for an event loop: `then` is called instead of waiting."""
+        record = self.record(event)
+
+        def settle(error: BaseException | None) -> None:
+            if error is None:
+                self._show([record])
+            then(error)
+
+        if self.saver is None:
+            settle(None)
+        else:
+            self.saver.append([record], settle)
+
+    def end(self, *events: Event) -> None:
+        """Commit the last events of a stretch; nothing is kept back after it."""
+        self.commit(*events)
+        self._keeps = False
+
+    def _keep(self, records: list[Record]) -> bool:
+        if not self._keeps:
+            return False
+        with self._lock:
+            self._kept.extend(records)
+        return True
+
+    def _show(self, records: list[Record]) -> None:
+        for record in records:
+            for observer in self._observers:
+                observer(record)
+
+
+def _encode_or_preview(chunk: Any) -> bytes:
+    try:
+        return serde.encode(chunk, root="chunk")
+    except UnstorableValueError:
+        return serde.encode(serde.preview(chunk, 2000), root="chunk")

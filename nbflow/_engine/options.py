@@ -1,0 +1,169 @@
+"""LangGraph-shaped `config` dictionaries, read once at the door."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, get_args
+
+from nbflow._engine.context import current
+from nbflow._engine.limits import DEFAULT_MAX_CONCURRENCY
+from nbflow._values import Durability, OnDivergence, Replay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from nbflow._events import Record
+
+__all__ = ["Options", "Watch", "options_from"]
+
+_DEFAULT_RECURSION_LIMIT = 10_007
+_OWN_KEYS = frozenset(
+    {"thread_id", "checkpoint_id", "checkpoint_ns", "on_divergence", "replay"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How a session takes part in a run that it starts.
+
+    Attributes
+    ----------
+    observers : tuple of callable
+        Called with every record once it may be shown.
+    on_run : callable
+        Called with the live run before its first event.
+    cell : str
+        Which notebook cell starts it, for a person to read.
+    by : str
+        Who answers, for the log.
+    force : bool
+        Go on even where an earlier stretch's task still holds the thread.
+    """
+
+    observers: tuple[Callable[[Record], None], ...] = ()
+    on_run: Callable[[Any], None] = lambda _run: None
+    cell: str = ""
+    by: str = ""
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a call of `invoke` or `stream` asks for.
+
+    Attributes
+    ----------
+    thread_id : str or None
+        The thread.
+    config : dict
+        The dictionary as bodies get it.
+    metadata : dict
+        What is kept with each checkpoint.
+    """
+
+    thread_id: str | None
+    config: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    max_concurrency: int = DEFAULT_MAX_CONCURRENCY
+    durability: Durability = "async"
+    on_divergence: OnDivergence | None = None
+    replay: Replay = "changed"
+    context: Any = None
+    watch: Watch = field(default_factory=Watch)
+
+
+def options_from(
+    config: Mapping[str, Any] | None,
+    *,
+    durability: str | None = None,
+    context: Any = None,
+    watch: Watch | None = None,
+) -> Options:
+    """Read a config dictionary.
+
+    Parameters
+    ----------
+    config : mapping or None
+        In LangGraph's shape; inside of a body, what is left out is taken from the
+        run around it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A value is not what its key takes; the error names the key.
+    """
+    merged = _merged(config)
+    configurable = merged["configurable"]
+    thread_id = configurable.get("thread_id")
+    limit = merged.get("max_concurrency") or DEFAULT_MAX_CONCURRENCY
+    if not isinstance(limit, int) or limit < 1:
+        raise ValueError(f"max_concurrency must be an int of at least 1, not {limit!r}")
+    return Options(
+        thread_id=None if thread_id is None else str(thread_id),
+        config=merged,
+        metadata=_metadata(merged),
+        max_concurrency=limit,
+        durability=_one_of("durability", durability or "async", Durability),
+        on_divergence=_one_of(
+            "on_divergence", configurable.get("on_divergence"), OnDivergence
+        ),
+        replay=_one_of("replay", configurable.get("replay", "changed"), Replay),
+        context=context,
+        watch=watch or Watch(),
+    )
+
+
+def _merged(config: Mapping[str, Any] | None) -> dict[str, Any]:
+    if config is not None and not hasattr(config, "keys"):
+        raise TypeError(
+            f"config must be a dict such as {{'configurable': {{'thread_id': '1'}}}}, "
+            f"not {config!r}"
+        )
+    around = current()
+    outer: Mapping[str, Any] = {} if around is None else around.run.settings.config
+    merged = {**outer, **(config or {})}
+    configurable = {**outer.get("configurable", {}), **merged.get("configurable", {})}
+    merged["configurable"] = configurable
+    limit = merged.setdefault("recursion_limit", _recursion_limit())
+    if limit < 1:
+        raise ValueError("recursion_limit must be at least 1")
+    return merged
+
+
+def _recursion_limit() -> int:
+    name = "LANGGRAPH_DEFAULT_RECURSION_LIMIT"
+    return int(os.environ.get(name, _DEFAULT_RECURSION_LIMIT))
+
+
+def _metadata(config: Mapping[str, Any]) -> dict[str, Any]:
+    # LangGraph's rule: the caller's metadata, and scalars of `configurable`.
+    kept = {
+        key: value
+        for key, value in config["configurable"].items()
+        if isinstance(value, str | int | float | bool)
+        and key not in _OWN_KEYS
+        and not key.startswith(("__", "langgraph_"))
+    }
+    return {**kept, **_plain(config.get("metadata") or {})}
+
+
+def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(key): _plain_value(value) for key, value in metadata.items()}
+
+
+def _plain_value(value: Any) -> Any:
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain_value(item) for item in value]
+    if isinstance(value, dict):
+        return _plain(value)
+    return str(value)
+
+
+def _one_of(name: str, value: Any, literal: Any) -> Any:
+    known = get_args(literal)
+    if value is not None and value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+    return value

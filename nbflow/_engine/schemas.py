@@ -1,0 +1,63 @@
+"""What an answer has to look like: JSON Schemas, and types that validate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbflow.errors import InvalidAnswerError
+
+__all__ = ["checked", "json_schema"]
+
+
+def json_schema(response_schema: Any) -> dict[str, Any] | None:
+    """Return the JSON Schema of what `interrupt` was given.
+
+    Parameters
+    ----------
+    response_schema : dict, type or None
+        A JSON Schema is returned as it is.
+
+    Raises
+    ------
+    TypeError
+        It is neither a dict nor a type that pydantic can describe.
+    """
+    if response_schema is None or isinstance(response_schema, dict):
+        return response_schema
+    schema: dict[str, Any] = _adapter(response_schema).json_schema()
+    return schema
+
+
+def checked(interrupt_id: str, answer: Any, response_schema: Any) -> Any:
+    """Return the answer as its schema's type makes it.
+
+    A JSON Schema only describes, so with one the answer is returned as it is.
+
+    Raises
+    ------
+    InvalidAnswerError
+        The type refuses the answer.
+    """
+    if response_schema is None or isinstance(response_schema, dict):
+        return answer
+    from pydantic import ValidationError  # noqa: PLC0415 - optional
+
+    try:
+        return _adapter(response_schema).validate_python(answer)
+    except ValidationError as error:
+        problems = [
+            (".".join(map(str, problem["loc"])), str(problem["msg"]))
+            for problem in error.errors(include_url=False)
+        ]
+        raise InvalidAnswerError(interrupt_id, problems) from error
+
+
+def _adapter(schema_type: Any) -> Any:
+    try:
+        from pydantic import TypeAdapter  # noqa: PLC0415 - optional
+    except ImportError as error:
+        raise TypeError(
+            f"response_schema={schema_type!r} is a type, which needs pydantic. "
+            "Install pydantic, or pass a JSON Schema as a dict."
+        ) from error
+    return TypeAdapter(schema_type)

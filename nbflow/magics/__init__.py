@@ -1,0 +1,1 @@
+"""What a cell says: the magics `%%workflow` and `%workflow`."""

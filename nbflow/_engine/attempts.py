@@ -25,14 +25,15 @@ __all__ = ["perform", "perform_async"]
 def perform(run: Run, call: Call) -> None:
     """Run a synchronous task's body to its end, in a thread of the pool."""
     value, error = None, None
+    scopes: list[Scope] = []
     try:
         if call.event.waiting:
             run.log.write(TaskAttempted(call.event.call_id))
-        value = _attempts(run, call)
+        value = _attempts(run, call, scopes)
     except BaseException as raised:  # noqa: BLE001 - the user's, handed on by the future
         error = raised
     finally:
-        run.ended(call)
+        run.ended(call, scopes[-1] if scopes else None)
     try:
         event = _end(run, call, value, error)
         if event is not None:
@@ -45,16 +46,17 @@ def perform(run: Run, call: Call) -> None:
 async def perform_async(run: Run, call: Call) -> None:
     """Run an asynchronous task's body to its end, on its loop."""
     value, error = None, None
+    scopes: list[Scope] = []
     try:
         if call.event.waiting:
             run.log.write(TaskAttempted(call.event.call_id))
-        value = await _attempts_async(run, call)
+        value = await _attempts_async(run, call, scopes)
     except asyncio.CancelledError as cancelled:
         error = cancelled if run.stopping is None else RunStopped(run.stopping)
     except BaseException as raised:  # noqa: BLE001 - the user's, handed on by the future
         error = raised
     finally:
-        run.ended(call)
+        run.ended(call, scopes[-1] if scopes else None)
     try:
         event = _end(run, call, value, error)
         if event is not None and run.log.waits:
@@ -66,10 +68,10 @@ async def perform_async(run: Run, call: Call) -> None:
     run.settle(call, value, error)
 
 
-def _attempts(run: Run, call: Call) -> Any:
+def _attempts(run: Run, call: Call, scopes: list[Scope]) -> Any:
     attempt = 1
     while True:
-        context = _context(run, call, attempt)
+        context = _context(run, call, attempt, scopes)
         enter(context)
         context.scope.begin()
         try:
@@ -91,10 +93,10 @@ def _attempts(run: Run, call: Call) -> Any:
             return value if not context.scope.asked else swallowed(context.scope)
 
 
-async def _attempts_async(run: Run, call: Call) -> Any:
+async def _attempts_async(run: Run, call: Call, scopes: list[Scope]) -> Any:
     attempt = 1
     while True:
-        context = _context(run, call, attempt)
+        context = _context(run, call, attempt, scopes)
         enter(context)
         context.scope.begin()
         try:
@@ -110,7 +112,7 @@ async def _attempts_async(run: Run, call: Call) -> Any:
             return value if not context.scope.asked else swallowed(context.scope)
 
 
-def _context(run: Run, call: Call, attempt: int) -> RunContext:
+def _context(run: Run, call: Call, attempt: int, scopes: list[Scope]) -> RunContext:
     # A new scope for each attempt: its calls are numbered from the start, and so
     # have the same identities as in the attempt before.
     loop = None
@@ -123,6 +125,8 @@ def _context(run: Run, call: Call, attempt: int) -> RunContext:
         loop=loop,
         nested=call.parent.nested,
     )
+    scope.holds_place = not scopes or scopes[-1].holds_place
+    scopes.append(scope)
     return RunContext(run, scope, attempt)
 
 

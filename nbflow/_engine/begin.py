@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from nbflow._values import Interrupt, OnDivergence
     from nbflow.checkpoint.base import BaseCheckpointSaver, Head
 
-__all__ = ["Definition", "Ready", "Settled", "begin"]
+__all__ = ["Definition", "NewInput", "Ready", "Settled", "begin", "record_answers"]
 
 _INTERRUPT_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -62,6 +62,13 @@ class Definition:
     saver: BaseCheckpointSaver | None = None
     store: Any = None
     on_divergence: OnDivergence = "warn"
+
+
+@dataclass(frozen=True, slots=True)
+class NewInput:
+    """An input that begins a new run, whatever it is: even None, or a command."""
+
+    value: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +122,7 @@ def _without_saver(definition: Definition, given: Any, options: Options) -> Read
         raise RuntimeError("Cannot use Command(resume=...) without checkpointer")
     if given is None:
         raise EmptyInputError("Received no input for __start__")
+    given = given.value if isinstance(given, NewInput) else given
     log = Log(None, "", new_run_id(), observers=options.watch.observers)
     run = _run(definition, options, log, Recorded(), lambda: None)
     options.watch.on_run(run)
@@ -143,6 +151,7 @@ def _on_thread(
         if given is None or isinstance(given, Command):
             ready = _continued(definition, saver, head, given, options)
         else:
+            given = given.value if isinstance(given, NewInput) else given
             ready = _new(definition, saver, head, given, options, lease.run_id)
     except BaseException:
         lease.release()
@@ -163,6 +172,39 @@ def _describe(definition: Definition, options: Options, holder: list[Run]) -> st
         return f"{name}{where}"
     tasks = ", ".join(map(repr, run.running))
     return f"{name}{where}, which was stopped while its task {tasks} still runs"
+
+
+def record_answers(
+    saver: BaseCheckpointSaver, thread_id: str, command: Command[Any], *, by: str = ""
+) -> tuple[str, ...]:
+    """Keep answers in the log for a run that can't go on here yet.
+
+    The next stretch of the run uses them.
+
+    Returns
+    -------
+    tuple of str
+        Ids of the questions that are answered by this; empty if they were before.
+
+    Raises
+    ------
+    UnknownInterruptError
+        An answer fits no pending question; nothing is kept.
+    """
+    head = saver.head(thread_id)
+    if head is None:
+        raise UnknownInterruptError("not_pending", _answered_ids(command))
+    recorded = Recorded(saver.read(thread_id, run_id=head.run_id))
+    answers = _answers(command, recorded)
+    log = Log(saver, thread_id, head.run_id)
+    events = [
+        Answered(
+            interrupt_id, log.payload(answer, root="answer"), serde.fingerprint(answer), by
+        )
+        for interrupt_id, answer in answers.items()
+    ]
+    log.commit(*events)
+    return tuple(answers)
 
 
 # A new run.

@@ -39,6 +39,10 @@ class Scope:
 
     Attributes
     ----------
+    holds_place : bool
+        Whether the body counts as a running task.
+    open_calls : int
+        How many calls made here have not ended.
     asked : list of Interrupt
         Questions without an answer that came up here or below.
     asked_at : str
@@ -58,6 +62,8 @@ class Scope:
         self.name = name
         self.loop = loop
         self.nested = nested
+        self.holds_place = False
+        self.open_calls = 0
         self.asked: list[Interrupt] = []
         self.asked_at = ""
         self._make_place = place
@@ -66,6 +72,12 @@ class Scope:
         self._seen: dict[tuple[str, ...], int] = defaultdict(int)
         self._index = 0
         self._owner: object = None
+
+    def lend(self) -> bool:
+        """Give the body's place away; return whether it had one."""
+        with self._lock:
+            had, self.holds_place = self.holds_place, False
+        return had
 
     def begin(self) -> None:
         """Note whose calls are the body's own: called where the body runs."""

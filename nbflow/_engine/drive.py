@@ -45,8 +45,8 @@ class End:
     value : Any
         What the caller gets of a finished run.
     error : BaseException or None
-        What a failed body raised; or what the caller's own stop was, to be
-        raised again.
+        What a failed body raised, what the caller's own stop was, or why an
+        answer was refused: to be raised.
     interrupts : tuple of Interrupt
         What is asked.
     reason : str
@@ -169,7 +169,8 @@ def _written(run: Run, scope: Scope, end: End) -> End:
         if end.status == "finished":
             _warn_swallowed(scope)
         run.log.end(RunInterrupted(tuple(i.id for i in asked)))
-        return End("interrupted", interrupts=asked)
+        refused = run.refusals[0] if run.refusals else None
+        return End("interrupted", error=refused, interrupts=asked)
     match end.status:
         case "finished":
             return _finished(run, end)

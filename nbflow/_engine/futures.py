@@ -13,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Awaitable, Callable, Generator
 
 __all__ = ["AsyncFuture", "SyncFuture", "TaskFuture"]
 
@@ -61,19 +61,36 @@ class TaskFuture(Protocol[T_co]):
 
 
 class SyncFuture(concurrent.futures.Future[T]):
-    """The future of a call made in a synchronous body."""
+    """The future of a call made in a synchronous body.
+
+    Attributes
+    ----------
+    seen : bool
+        Whether a body asked for its outcome.
+    come_back : callable or None
+        Blocks until the task that made the call may go on running.
+    """
 
     seen = False
+    come_back: Callable[[], None] | None = None
 
     def result(self, timeout: float | None = None) -> T:
         """Return the result, waiting for it; see `TaskFuture.result`."""
         self.seen = True
-        return super().result(timeout)
+        try:
+            return super().result(timeout)
+        finally:
+            if self.come_back is not None:
+                self.come_back()
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return the exception, waiting for the end; None if there is none."""
         self.seen = True
-        return super().exception(timeout)
+        try:
+            return super().exception(timeout)
+        finally:
+            if self.come_back is not None:
+                self.come_back()
 
     def settle(self, value: Any, error: BaseException | None) -> None:
         """End the call from any thread; a second end is ignored.
@@ -104,10 +121,13 @@ class AsyncFuture(asyncio.Future, Generic[T]):  # type: ignore[type-arg]
         Whether its exception was only looked at, as `asyncio.gather` does.
     waiter : asyncio.Task or None
         The asyncio task that awaited it.
+    come_back : callable or None
+        Makes an awaitable that ends when the task that made the call may go on.
     """
 
     seen = False
     peeked = False
+    come_back: Callable[[], Awaitable[None]] | None = None
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
@@ -127,7 +147,11 @@ class AsyncFuture(asyncio.Future, Generic[T]):  # type: ignore[type-arg]
     def __await__(self) -> Generator[Any, None, T]:
         self.seen = True
         self.waiter = asyncio.current_task(self.get_loop())
-        return (yield from super().__await__())
+        try:
+            return (yield from super().__await__())
+        finally:
+            if self.come_back is not None:
+                yield from self.come_back().__await__()
 
     def escaped(self, error: BaseException) -> bool:
         """Return whether `error` left the asyncio task that awaited it uncaught."""

@@ -82,21 +82,19 @@ def _answer(
     index: int,
 ) -> Any:
     run, interrupt_id = context.run, question.interrupt_id
-    if interrupt_id in run.offered:
-        return _take_offered(context, interrupt_id, response_schema)
-    recorded = run.recorded.answer_to(interrupt_id)
-    if recorded is None:
-        recorded = _diverged(context, question, index)
-    else:
-        run.recorded.claim_answer(interrupt_id)
-    if recorded is not None:
-        answer = serde.decode(recorded.value.data or b"")
-        try:
+    try:
+        if interrupt_id in run.offered:
+            return _take_offered(context, interrupt_id, response_schema)
+        recorded = run.recorded.answer_to(interrupt_id)
+        if recorded is None:
+            recorded = _diverged(context, question, index)
+        else:
+            run.recorded.claim_answer(interrupt_id)
+        if recorded is not None:
+            answer = serde.decode(recorded.value.data or b"")
             return checked(interrupt_id, answer, response_schema)
-        except InvalidAnswerError:
-            run.log.commit(question)
-            run.recorded.forget_answer(recorded.interrupt_id)
-            raise
+    except InvalidAnswerError as refused:
+        run.refuse(refused)
     asked = Interrupt(value, interrupt_id, question.response_schema)
     run.ask(question, asked)
     context.scope.asked.append(asked)
@@ -106,13 +104,12 @@ def _answer(
 
 def _take_offered(context: RunContext, interrupt_id: str, response_schema: Any) -> Any:
     run = context.run
-    answer, by = run.offered[interrupt_id]
+    answer, by = run.offered.pop(interrupt_id)
     value = checked(interrupt_id, answer, response_schema)
     payload = run.log.payload(answer, root="answer", task=context.scope.name)
     event = Answered(interrupt_id, payload, serde.fingerprint(answer), by)
     run.log.commit(event)
     run.recorded.take_answer(event)
-    del run.offered[interrupt_id]
     return value
 
 

@@ -56,6 +56,15 @@ class Places:
             self._free -= 1
         start()
 
+    def stand_first(self, start: Callable[[], None], drop: Callable[[], None]) -> None:
+        """Like `stand_in_line`, before everyone else: for a task that comes back."""
+        with self._lock:
+            if self._free <= 0:
+                self._line.appendleft((start, drop))
+                return
+            self._free -= 1
+        start()
+
     def leave(self) -> None:
         """Give a place back: to the first in line, if there is one."""
         with self._lock:

@@ -193,11 +193,6 @@ class Recorded:
             self._answers[answer.interrupt_id] = answer
             self._answered_since.update(self._ancestors(answer.interrupt_id))
 
-    def forget_answer(self, interrupt_id: str) -> None:
-        """Drop an answer that its question refused."""
-        with self._lock:
-            self._answers.pop(interrupt_id, None)
-
     def look_up(self, call: TaskCalled, index: int) -> Lookup:
         """Return what is recorded for a call that a body is about to make.
 

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from nbflow._engine.spec import Spec
     from nbflow._events import Interrupted
     from nbflow._values import OnDivergence
+    from nbflow.errors import InvalidAnswerError
 
 __all__ = ["Call", "Failure", "Run", "Settings", "as_interrupt"]
 
@@ -141,6 +142,7 @@ class Run:
         self.places = places
         self.offered: dict[str, Any] = {}
         self.failures: dict[str, Failure] = {}
+        self.refusals: list[InvalidAnswerError] = []
         self.stopping: str | None = None
         self._asked: dict[str, Interrupt] = {}
         self._lock = threading.Lock()
@@ -268,14 +270,17 @@ class Run:
     # Running them.
 
     def _start(self, call: Call) -> None:
+        self._lend_place(call)
         waiting = not self.places.take()
         if waiting:
             call = replace(call, event=replace(call.event, waiting=True))
         with self._lock:
             self._open.add(call)
+            call.parent.open_calls += 1
         try:
             self.log.write(call.event)
         except BaseException:
+            self._forget_child(call)
             self._close(call)
             if not waiting:
                 self.places.leave()
@@ -315,16 +320,45 @@ class Run:
 
     def _drop(self, call: Call) -> None:
         self.log.write(TaskDropped(call.event.call_id))
+        self._forget_child(call)
         call.future.settle(None, RunStopped("the run ended before this task began"))
         self._close(call)
 
-    def ended(self, call: Call) -> None:
-        """Note that a call's body has ended and its place is free."""
+    def _lend_place(self, call: Call) -> None:
+        # A task that calls others counts no more as running until it comes back
+        # from waiting for them: so any nesting works with one place (rule R10).
+        scope = call.parent
+        if scope.lend():
+            self.places.leave()
+        if scope.parent_id and isinstance(call.future, SyncFuture):
+            call.future.come_back = partial(self._come_back, scope)
+        elif scope.parent_id:
+            call.future.come_back = partial(self._come_back_async, scope)
+
+    def _comes_back(self, scope: Scope) -> bool:
+        return not scope.holds_place and not scope.open_calls and self.stopping is None
+
+    def _come_back(self, scope: Scope) -> None:
+        if self._comes_back(scope):
+            back = threading.Event()
+            self.places.stand_first(partial(_take_place, scope, back.set), back.set)
+            back.wait()
+
+    async def _come_back_async(self, scope: Scope) -> None:
+        if self._comes_back(scope):
+            loop, back = asyncio.get_running_loop(), asyncio.Event()
+            notify = partial(loop.call_soon_threadsafe, back.set)
+            self.places.stand_first(partial(_take_place, scope, notify), notify)
+            await back.wait()
+
+    def ended(self, call: Call, scope: Scope | None) -> None:
+        """Note that a call's body has ended; `scope` is that of its last attempt."""
         with self._lock:
             self._running[call.name] -= 1
             if not self._running[call.name]:
                 del self._running[call.name]
-        self.places.leave()
+        if scope is None or scope.lend():
+            self.places.leave()
 
     def settle(self, call: Call, value: Any, error: BaseException | None) -> None:
         """Hand a call's end to whoever waits for it."""
@@ -333,8 +367,13 @@ class Run:
         elif error is not None and not isinstance(error, RunStopped):
             failure = Failure(error, call.future, call.event.parent_id)
             self.note_failure(call.event.call_id, failure)
+        self._forget_child(call)
         call.future.settle(value, error)
         self._close(call)
+
+    def _forget_child(self, call: Call) -> None:
+        with self._lock:
+            call.parent.open_calls -= 1
 
     def failed(self, event: TaskCalled, error: BaseException) -> TaskFailed:
         """Return the event of a call that raised."""
@@ -363,6 +402,10 @@ class Run:
             self.log.commit(question)
         with self._lock:
             self._asked[interrupt.id] = interrupt
+
+    def refuse(self, refused: InvalidAnswerError) -> None:
+        """Note that an answer does not fit its question, which is asked again."""
+        self.refusals.append(refused)
 
     def ask_again(self, interrupt_ids: Iterable[str]) -> tuple[Interrupt, ...]:
         """Note questions that are still pending."""
@@ -463,6 +506,11 @@ def as_interrupt(question: Interrupted) -> Interrupt:
     value = question.value
     data = serde.decode(value.data) if value.data is not None else value.live
     return Interrupt(data, question.interrupt_id, question.response_schema)
+
+
+def _take_place(scope: Scope, notify: Callable[[], object]) -> None:
+    scope.holds_place = True
+    notify()
 
 
 def _text_of(given: tuple[tuple[Any, ...], dict[str, Any]]) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from contextvars import copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from nbflow._engine.begin import Definition, Ready, Settled, begin
+from nbflow._engine.code import code_of
 from nbflow._engine.context import current
 from nbflow._engine.drive import drive, drive_async
 from nbflow._engine.nested import call_nested, call_nested_async
@@ -62,6 +64,11 @@ class Workflow(Generic[InputT, OutputT]):
     def checkpointer(self) -> BaseCheckpointSaver | None:
         """Where runs are kept; None keeps nothing."""
         return self._definition.saver
+
+    @property
+    def code_fingerprint(self) -> str:
+        """What stands for the body, and all it uses, in the log."""
+        return code_of(self._definition.spec.func).fingerprint
 
     def __nbflow_code__(self) -> Callable[..., Any]:
         """Return the function whose code counts as this workflow's."""
@@ -205,7 +212,7 @@ class Workflow(Generic[InputT, OutputT]):
                 ends.append(error)
             queue.put(_LAST)
 
-        pool.submit(work)
+        pool.submit(functools.partial(copy_context().run, work))
         finished = False
         try:
             while (chunk := queue.get()) is not _LAST:
@@ -395,7 +402,7 @@ async def _in_thread(work: Callable[[], Any]) -> Any:
             error = raised
         loop.call_soon_threadsafe(settle, value, error)
 
-    pool.submit(perform)
+    pool.submit(functools.partial(copy_context().run, perform))
     return await done
 
 

@@ -1,0 +1,447 @@
+"""One for each kernel: it chooses the store, and knows the runs of this kernel.
+
+The composition root: the only place that opens a DuckDB file by itself. Names of
+workflows are looked up in the user's namespace when they are needed.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbflow import serde
+from nbflow._engine.begin import NewInput, Settled, record_answers
+from nbflow._engine.workflow import Workflow
+from nbflow._events import RunFinished, RunStarted
+from nbflow._values import Command
+from nbflow.errors import (
+    EmptyInputError,
+    ThreadNotFoundError,
+    UnknownInterruptError,
+    UsageError,
+)
+from nbflow.session.places import StorePlace, default_store
+from nbflow.session.questions import check_answer
+from nbflow.session.runs import RunHandle, Stretch
+from nbflow.session.views import RunView, fold, settled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, MutableMapping
+
+    from nbflow._events import Record
+    from nbflow.checkpoint.base import BaseCheckpointSaver, Head
+    from nbflow.session.views import QuestionView
+
+__all__ = ["Beginning", "Session"]
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a cell asks for.
+
+    Attributes
+    ----------
+    thread_id : str
+        The thread.
+    value : Any
+        The input.
+    new : bool
+        Begin a new run whatever is unfinished.
+    once : bool
+        Return a finished run's result where code and input are the same.
+    stretch : Stretch
+        How to run.
+    """
+
+    thread_id: str
+    value: Any
+    new: bool = False
+    once: bool = False
+    stretch: Stretch = Stretch()
+
+
+class Session:
+    """What one kernel does with workflows.
+
+    Parameters
+    ----------
+    namespace : mutable mapping
+        The user's names.
+    store : str, optional
+        Path of the store; by default it stands beside the notebook.
+    """
+
+    def __init__(
+        self, namespace: MutableMapping[str, Any], *, store: str | None = None
+    ) -> None:
+        self.namespace = namespace
+        self._lock = threading.RLock()
+        self._place: StorePlace | None = None
+        self._saver: BaseCheckpointSaver | None = None
+        self._asked_store = store
+        self._runs: dict[tuple[Any, str], RunHandle] = {}
+        self._queued: dict[RunHandle, dict[str, Any]] = {}
+
+    # The store.
+
+    @property
+    def place(self) -> StorePlace:
+        """Where the store is, and why there."""
+        with self._lock:
+            if self._place is None:
+                self._place = self._find_place()
+            return self._place
+
+    def _find_place(self) -> StorePlace:
+        environ = dict(os.environ)
+        if self._asked_store:
+            environ["NBFLOW_STORE"] = self._asked_store
+        return default_store(environ, self.namespace, Path.cwd(), os.getpid())
+
+    @property
+    def saver(self) -> BaseCheckpointSaver:
+        """The store, opened when it is first needed.
+
+        Raises
+        ------
+        StoreHeldError, StoreUnavailableError, StoreDamagedError
+            It can't be opened; a later call tries again.
+        """
+        with self._lock:
+            if self._saver is None:
+                # Imported here: a session that never runs anything needs no duckdb.
+                from nbflow.checkpoint.duckdb import DuckDBSaver  # noqa: PLC0415
+
+                holder = self.place.notebook or f"process {os.getpid()}"
+                self._saver = DuckDBSaver(self.place.path, holder=str(holder))
+            return self._saver
+
+    def use_store(self, path: str) -> None:
+        """Use another store from now on; what runs goes on in its own.
+
+        Raises
+        ------
+        StoreError
+            It can't be opened; the session keeps the one it has.
+        """
+        with self._lock:
+            before = self._place, self._saver, self._asked_store
+            self._place, self._saver, self._asked_store = None, None, path
+            try:
+                opened = self.saver
+            except BaseException:
+                self._place, self._saver, self._asked_store = before
+                raise
+        if before[1] is not None and before[1] is not opened and not self._is_used(before[1]):
+            before[1].close()
+
+    def _is_used(self, saver: BaseCheckpointSaver) -> bool:
+        return any(run.is_working and run.saver is saver for run in self._runs.values())
+
+    def close(self) -> None:
+        """Stop what runs and let go of the store."""
+        for run in list(self._runs.values()):
+            run.stop("the kernel shuts down")
+        with self._lock:
+            saver, self._saver = self._saver, None
+        if saver is not None:
+            saver.close()
+
+    # Workflows.
+
+    def workflow(self, name: str) -> Workflow[Any, Any] | None:
+        """Return the workflow of that name in the user's namespace, with a saver."""
+        found = self.namespace.get(name)
+        if not isinstance(found, Workflow):
+            named = (
+                value
+                for value in list(self.namespace.values())
+                if isinstance(value, Workflow) and value.name == name
+            )
+            found = next(named, None)
+        return None if found is None else self.with_store(found)
+
+    def with_store(self, workflow: Workflow[Any, Any]) -> Workflow[Any, Any]:
+        """Return a workflow that has a saver: its own, else the session's."""
+        if workflow.checkpointer is not None:
+            return workflow
+        return workflow.with_saver(self.saver)
+
+    def workflow_names(self) -> list[str]:
+        """Return the names of the workflows in the user's namespace."""
+        return sorted(
+            {v.name for v in list(self.namespace.values()) if isinstance(v, Workflow)}
+        )
+
+    # Runs.
+
+    def begin(self, workflow: Workflow[Any, Any], asked: Beginning) -> RunHandle:
+        """Do with a thread what running a cell means.
+
+        Where its last run is unfinished and has the same input, that run goes on;
+        otherwise a new one begins.
+
+        Returns
+        -------
+        RunHandle
+            Its work has begun, or there is none to do (`once`).
+
+        Raises
+        ------
+        UsageError
+            This kernel is at work on the thread.
+        """
+        workflow = self.with_store(workflow)
+        saver = workflow.checkpointer
+        assert saver is not None  # noqa: S101 - with_store sees to it
+        head = saver.head(asked.thread_id)
+        handle = self._handle(workflow, saver, asked.thread_id, head)
+        if asked.once and head is not None:
+            value = self._finished_value(saver, head, workflow, asked.value)
+            if value is not None:
+                handle.end = value
+                return handle
+        given: Any = NewInput(asked.value)
+        if not asked.new and head is not None and self.goes_on(saver, head, asked.value):
+            given = None
+        if not handle.begin(replace(asked.stretch, given=given)):
+            raise UsageError(
+                f"Thread {asked.thread_id!r} is being worked on in this kernel.\n"
+                "Wait for it, stop it with '%workflow cancel', or use another thread."
+            )
+        return handle
+
+    def goes_on(self, saver: BaseCheckpointSaver, head: Head, value: Any) -> bool:
+        """Return whether this input continues the thread's last run."""
+        if head.status in ("finished", "superseded"):
+            return False
+        started = _started(saver, head)
+        key = serde.fingerprint_exact(value)
+        return started is not None and key is not None and key == started.input_key
+
+    def _finished_value(
+        self,
+        saver: BaseCheckpointSaver,
+        head: Head,
+        workflow: Workflow[Any, Any],
+        value: Any,
+    ) -> Settled | None:
+        started = _started(saver, head)
+        if head.status != "finished" or started is None:
+            return None
+        same_code = workflow.code_fingerprint in _codes(saver, head)[-1:]
+        key = serde.fingerprint_exact(value)
+        if not same_code or key is None or key != started.input_key:
+            return None
+        records = saver.read(head.thread_id, run_id=head.run_id, kinds=("RunFinished",))
+        for record in reversed(records):
+            if isinstance(record.event, RunFinished):
+                return Settled(serde.decode(record.event.value.data or b""))
+        return None
+
+    def _handle(
+        self,
+        workflow: Workflow[Any, Any],
+        saver: BaseCheckpointSaver,
+        thread_id: str,
+        head: Head | None,
+    ) -> RunHandle:
+        with self._lock:
+            known = self._runs.get((saver.scope, thread_id))
+            if known is not None and known.is_working:
+                return known
+            view = RunView() if head is None else view_of(saver, head)
+            handle = RunHandle(workflow, thread_id, view)
+            handle.on_end.append(self._send_queued)
+            self._runs[saver.scope, thread_id] = handle
+            return handle
+
+    def handles(self) -> list[RunHandle]:
+        """Return the runs that this kernel has worked on, the oldest first."""
+        with self._lock:
+            return list(self._runs.values())
+
+    # What a person does with them.
+
+    def answer(
+        self, thread_id: str, interrupt_id: str | None, value: Any, *, by: str = ""
+    ) -> RunHandle | None:
+        """Answer a question, and go on with its run where that can be done.
+
+        Parameters
+        ----------
+        interrupt_id : str or None
+            The question; None where exactly one is pending.
+        value : Any
+            The answer, as the question's form or a file gives it.
+
+        Returns
+        -------
+        RunHandle or None
+            The run that goes on; None where its workflow is not defined in this
+            kernel: then the answer is kept, and running its cell uses it.
+
+        Raises
+        ------
+        InvalidAnswerError
+            The answer does not fit; nothing is saved.
+        UnknownInterruptError, ThreadNotFoundError
+            There is no such question, or no such thread.
+        """
+        saver, head = self.find_thread(thread_id)
+        handle = self._runs.get((saver.scope, thread_id))
+        view = handle.view if handle is not None else view_of(saver, head)
+        question = _question(view, interrupt_id)
+        answers = {question.interrupt_id: check_answer(question, value)}
+        workflow = self._workflow_of(head, handle)
+        if workflow is None:
+            record_answers(saver, thread_id, Command(resume=answers), by=by)
+            return None
+        if handle is None:
+            handle = self._handle(workflow, saver, thread_id, head)
+        handle.workflow = workflow
+        with self._lock:
+            if not handle.go_on(Command(resume=answers), by=by):
+                self._queued.setdefault(handle, {}).update(answers)
+        return handle
+
+    def resume(self, thread_id: str, stretch: Stretch | None = None) -> RunHandle:
+        """Go on with a thread's unfinished run.
+
+        Raises
+        ------
+        UsageError
+            Its workflow is not defined in this kernel.
+        EmptyInputError
+            Its last run is finished.
+        ThreadNotFoundError
+            There is no such thread.
+        """
+        saver, head = self.find_thread(thread_id)
+        if head.status in ("finished", "superseded"):
+            raise EmptyInputError(
+                f"The last run of thread {thread_id!r} is {head.status}.\n"
+                "Start a new one with an input: %workflow run NAME -i EXPR."
+            )
+        known = self._runs.get((saver.scope, thread_id))
+        workflow = self._workflow_of(head, known)
+        if workflow is None:
+            raise UsageError(
+                f"The workflow {head.workflow!r} is not defined in this kernel.\n"
+                "Run the cell that defines it, then continue."
+            )
+        handle = known or self._handle(workflow, saver, thread_id, head)
+        handle.workflow = workflow
+        if stretch is None:
+            handle.go_on(None)
+        else:
+            handle.begin(replace(stretch, given=None))
+        return handle
+
+    def stop(self, thread_id: str | None = None, reason: str = "stopped") -> list[str]:
+        """Ask runs of this kernel to stop, and return their threads."""
+        stopped = []
+        for handle in self.handles():
+            if handle.is_working and thread_id in (None, handle.thread_id):
+                handle.stop(reason)
+                stopped.append(handle.thread_id)
+        return stopped
+
+    def _workflow_of(
+        self, head: Head, handle: RunHandle | None
+    ) -> Workflow[Any, Any] | None:
+        defined = self.workflow(head.workflow)
+        if defined is not None:
+            return defined
+        return None if handle is None else handle.workflow
+
+    def _send_queued(self, handle: RunHandle) -> None:
+        # Answers that came while a stretch was under way begin the next one.
+        with self._lock:
+            answers = self._queued.pop(handle, None)
+        if answers:
+            pending = {q.interrupt_id for q in handle.view.questions}
+            still = {key: value for key, value in answers.items() if key in pending}
+            if still:
+                handle.go_on(Command(resume=still))
+
+    # What is stored.
+
+    def savers(self) -> list[BaseCheckpointSaver]:
+        """Return the session's store, and those that workflows bring along."""
+        found = {self.saver.scope: self.saver}
+        for value in list(self.namespace.values()):
+            if isinstance(value, Workflow) and value.checkpointer is not None:
+                found.setdefault(value.checkpointer.scope, value.checkpointer)
+        for handle in self.handles():
+            found.setdefault(handle.saver.scope, handle.saver)
+        return list(found.values())
+
+    def threads(self) -> list[Head]:
+        """Return every thread, the most recently updated first."""
+        heads = [head for saver in self.savers() for head in saver.heads()]
+        return sorted(heads, key=lambda head: head.updated_at, reverse=True)
+
+    def find_thread(self, thread_id: str) -> tuple[BaseCheckpointSaver, Head]:
+        """Return a thread's head and where it is kept.
+
+        Raises
+        ------
+        ThreadNotFoundError
+            No store of this session has it.
+        """
+        for saver in self.savers():
+            head = saver.head(thread_id)
+            if head is not None:
+                return saver, head
+        known = tuple(head.thread_id for head in self.threads())
+        raise ThreadNotFoundError(thread_id, known=known)
+
+    def view(self, thread_id: str) -> RunView:
+        """Return the picture of a thread's last run, live or from the store."""
+        saver, head = self.find_thread(thread_id)
+        handle = self._runs.get((saver.scope, thread_id))
+        if handle is not None and handle.view.run_id == head.run_id:
+            return handle.view
+        return view_of(saver, head)
+
+    def pending(self) -> list[RunView]:
+        """Return the pictures of all runs that wait for a person."""
+        return [self.view(h.thread_id) for h in self.threads() if h.pending]
+
+
+def view_of(saver: BaseCheckpointSaver, head: Head) -> RunView:
+    """Return the picture of a thread's last run from its records."""
+    records = saver.read(head.thread_id, run_id=head.run_id)
+    return settled(fold(RunView(), records))
+
+
+def _question(view: RunView, interrupt_id: str | None) -> QuestionView:
+    pending = [q for q in view.questions if not q.answered]
+    ids = tuple(q.interrupt_id for q in pending)
+    if interrupt_id is None:
+        if len(pending) == 1:
+            return pending[0]
+        reason = "ambiguous" if pending else "not_pending"
+        raise UnknownInterruptError(reason, (), ids)
+    for question in pending:
+        if question.interrupt_id == interrupt_id:
+            return question
+    raise UnknownInterruptError("not_pending", (interrupt_id,), ids)
+
+
+def _started(saver: BaseCheckpointSaver, head: Head) -> RunStarted | None:
+    records: list[Record] = saver.read(
+        head.thread_id, run_id=head.run_id, kinds=("RunStarted",), limit=1
+    )
+    event = records[0].event if records else None
+    return event if isinstance(event, RunStarted) else None
+
+
+def _codes(saver: BaseCheckpointSaver, head: Head) -> list[str]:
+    kinds = ("RunStarted", "RunResumed")
+    records = saver.read(head.thread_id, run_id=head.run_id, kinds=kinds)
+    return [record.event.code for record in records]  # type: ignore[union-attr]

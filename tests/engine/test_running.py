@@ -1,0 +1,467 @@
+"""How bodies and tasks run: side by side, of both kinds, bounded, stopped, nested."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nbflow._engine.options import Watch, options_from
+from nbflow.errors import (
+    EmptyInputError,
+    NbflowWarning,
+    ThreadBusyError,
+    UnstorableValueError,
+    WorkflowStopped,
+)
+from nbflow.func import entrypoint, task
+from nbflow.types import Command, interrupt
+
+if TYPE_CHECKING:
+    from nbflow._engine.run import Run
+    from nbflow.checkpoint.memory import InMemorySaver
+
+Config = dict[str, Any]
+
+
+class Gauge:
+    """How many are inside at once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.now = 0
+        self.most = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.now -= 1
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_max_concurrency_bounds_running_tasks(
+    saver: InMemorySaver, config: Config, limit: int
+) -> None:
+    gauge = Gauge()
+
+    @task
+    def work(number: int) -> int:
+        with gauge:
+            time.sleep(0.002)
+        return number
+
+    @entrypoint(checkpointer=saver)
+    def workflow(count: int) -> int:
+        return sum(f.result() for f in [work(n) for n in range(count)])
+
+    result = workflow.invoke(12, {**config, "max_concurrency": limit})
+
+    assert result == sum(range(12))
+    assert gauge.most == limit
+
+
+def test_tasks_that_call_tasks_do_not_deadlock_with_one_place(
+    saver: InMemorySaver, config: Config
+) -> None:
+    @task
+    def deep(level: int) -> int:
+        if level == 0:
+            return 0
+        return 1 + sum(f.result() for f in [deep(level - 1)])
+
+    @entrypoint(checkpointer=saver)
+    def workflow(level: int) -> int:
+        return deep(level).result()
+
+    result = workflow.invoke(4, {**config, "max_concurrency": 1})
+
+    assert result == 4
+
+
+def test_async_tasks_that_call_tasks_do_not_deadlock_with_one_place(
+    saver: InMemorySaver, config: Config
+) -> None:
+    @task
+    async def deep(level: int) -> int:
+        if level == 0:
+            return 0
+        return 1 + sum(await asyncio.gather(deep(level - 1)))
+
+    @entrypoint(checkpointer=saver)
+    async def workflow(level: int) -> int:
+        return await deep(level)
+
+    result = asyncio.run(workflow.ainvoke(4, {**config, "max_concurrency": 1}))
+
+    assert result == 4
+
+
+def test_a_sync_body_calls_async_tasks_and_an_async_body_sync_ones(
+    saver: InMemorySaver, config: Config
+) -> None:
+    @task
+    async def double(number: int) -> int:
+        await asyncio.sleep(0)
+        return number * 2
+
+    @task
+    def triple(number: int) -> int:
+        return number * 3
+
+    @entrypoint(checkpointer=saver)
+    def in_sync(number: int) -> int:
+        return triple(double(number).result()).result()
+
+    @entrypoint(checkpointer=saver)
+    async def in_async(number: int) -> int:
+        return await triple(await double(number))
+
+    one = in_sync.invoke(1, config)
+    other = asyncio.run(in_async.ainvoke(1, config))
+
+    assert one == other == 6
+
+
+def test_a_sync_run_inside_of_a_running_loop_works(
+    saver: InMemorySaver, config: Config
+) -> None:
+    @task
+    async def double(number: int) -> int:
+        return number * 2
+
+    @entrypoint(checkpointer=saver)
+    def workflow(number: int) -> int:
+        return double(number).result()
+
+    async def cell() -> int:
+        value: int = workflow.invoke(4, config)
+        return value
+
+    result = asyncio.run(cell())
+
+    assert result == 8
+
+
+def test_a_task_that_nobody_awaits_runs_before_the_run_ends(
+    saver: InMemorySaver, config: Config
+) -> None:
+    @task
+    def slow() -> str:
+        time.sleep(0.02)
+        return "slept"
+
+    @entrypoint(checkpointer=saver)
+    def workflow(_: str) -> str:
+        slow()
+        return "returned"
+
+    chunks = list(workflow.stream("go", config))
+
+    assert chunks == [{"slow": "slept"}, {"workflow": "returned"}]
+
+
+def test_a_failure_that_nobody_asked_for_is_warned_of(
+    saver: InMemorySaver, config: Config
+) -> None:
+    @task
+    def broken() -> None:
+        raise ValueError("unseen")
+
+    @entrypoint(checkpointer=saver)
+    def workflow(_: str) -> str:
+        broken()
+        return "returned"
+
+    with pytest.warns(NbflowWarning, match="unseen"):
+        result = workflow.invoke("go", config)
+
+    assert result == "returned"
+
+
+def test_on_a_failure_running_tasks_are_recorded_and_queued_ones_dropped(
+    saver: InMemorySaver, config: Config
+) -> None:
+    @task
+    def work(number: int) -> int:
+        if number == 0:
+            raise ValueError("zero")
+        time.sleep(0.03)
+        return number
+
+    @entrypoint(checkpointer=saver)
+    def workflow(_: str) -> list[int]:
+        return [f.result() for f in [work(n) for n in range(6)]]
+
+    with pytest.raises(ValueError, match="zero"):
+        workflow.invoke("go", {**config, "max_concurrency": 2})
+
+    status = {t.arguments: t.status for t in workflow.get_state(config).tasks[1:]}
+    assert status["(0)"] == "failed"
+    assert status["(1)"] == "finished"
+    assert status["(5)"] == "dropped"
+    assert "running" not in status.values()
+
+
+def test_chunks_arrive_while_the_run_goes_on(
+    saver: InMemorySaver, config: Config
+) -> None:
+    may_end = threading.Event()
+
+    @task
+    def first() -> str:
+        return "first"
+
+    @entrypoint(checkpointer=saver)
+    def workflow(_: str) -> str:
+        first().result()
+        may_end.wait(10)
+        return "end"
+
+    stream = workflow.stream("go", config)
+    early = next(stream)
+    may_end.set()
+    late = list(stream)
+
+    assert early == {"first": "first"}
+    assert late == [{"workflow": "end"}]
+
+
+def test_leaving_a_stream_early_stops_the_run(
+    saver: InMemorySaver, config: Config
+) -> None:
+    ran: list[int] = []
+
+    @task
+    def step(number: int) -> int:
+        ran.append(number)
+        return number
+
+    @entrypoint(checkpointer=saver)
+    def workflow(_: str) -> str:
+        for number in range(1_000_000):
+            step(number).result()
+        return "end"
+
+    stream = workflow.stream("go", config)
+    next(stream)
+    stream.close()
+    deadline = time.monotonic() + 10
+    while saver.head("t").status == "running" and time.monotonic() < deadline:  # type: ignore[union-attr]
+        time.sleep(0.005)
+
+    assert saver.head("t").status == "cancelled"  # type: ignore[union-attr]
+    assert len(ran) < 1_000_000
+
+
+def test_two_runs_of_one_thread_at_once_are_refused_by_name(
+    saver: InMemorySaver, config: Config
+) -> None:
+    inside, may_end = threading.Event(), threading.Event()
+
+    @entrypoint(checkpointer=saver)
+    def workflow(_: str) -> str:
+        inside.set()
+        may_end.wait(10)
+        return "end"
+
+    first = threading.Thread(target=workflow.invoke, args=("go", config))
+    first.start()
+    inside.wait(10)
+    try:
+        with pytest.raises(ThreadBusyError, match="workflow 'workflow'"):
+            workflow.invoke("again", config)
+    finally:
+        may_end.set()
+        first.join()
+
+
+def test_a_stopped_run_ends_at_once_and_keeps_its_thread_until_its_task_ends(
+    saver: InMemorySaver, config: Config
+) -> None:
+    inside, may_end = threading.Event(), threading.Event()
+    runs: list[Run] = []
+
+    @task
+    def stubborn() -> str:
+        inside.set()
+        may_end.wait(10)
+        return "late"
+
+    @entrypoint(checkpointer=saver)
+    def workflow(_: str) -> str:
+        return stubborn().result()
+
+    def work() -> None:
+        options = options_from(config, watch=Watch(on_run=runs.append))
+        ends.append(workflow.execute("go", options))
+
+    ends: list[Any] = []
+    thread = threading.Thread(target=work)
+    thread.start()
+    inside.wait(10)
+    runs[0].stop("enough")
+    thread.join(10)
+    with pytest.raises(ThreadBusyError, match="its task 'stubborn' still runs"):
+        workflow.invoke(None, config)
+    may_end.set()
+    deadline = time.monotonic() + 10
+    while runs[0].running and time.monotonic() < deadline:
+        time.sleep(0.005)
+    time.sleep(0.02)
+    result = workflow.invoke(None, config)
+
+    assert ends[0].status == "cancelled"
+    assert result == "late"
+    names = [type(r.event).__name__ for r in saver.read("t")]
+    assert names.count("TaskCalled") == 1
+
+
+def test_stopping_a_run_raises_for_its_caller(
+    saver: InMemorySaver, config: Config
+) -> None:
+    @task
+    async def forever() -> None:
+        await asyncio.sleep(3600)
+
+    @entrypoint(checkpointer=saver)
+    async def workflow(_: str) -> None:
+        await forever()
+
+    async def main() -> None:
+        stream = workflow.astream("go", config, stream_mode="values")
+        work = asyncio.create_task(anext(stream))
+        await asyncio.sleep(0.05)
+        work.cancel()
+        await asyncio.wait([work])
+        await stream.aclose()
+
+    asyncio.run(main())
+
+    assert saver.head("t").status == "cancelled"  # type: ignore[union-attr]
+
+
+def test_nested_tasks_are_part_of_the_run_and_are_replayed(
+    saver: InMemorySaver, config: Config
+) -> None:
+    ran: list[str] = []
+
+    @task
+    def fetch(name: str) -> str:
+        ran.append(name)
+        return name
+
+    @entrypoint()
+    def inner(name: str) -> str:
+        return fetch(name).result() + interrupt(f"{name}?")
+
+    @entrypoint(checkpointer=saver)
+    def outer(_: str) -> list[str]:
+        return [inner.invoke("a"), inner.invoke("b")]
+
+    first = outer.invoke("go", config)
+    outer.invoke(Command(resume="1"), config)
+    result = outer.invoke(Command(resume="2"), config)
+
+    assert first["__interrupt__"][0].value == "a?"
+    assert result == ["a1", "b2"]
+    assert ran == ["a", "b"]
+
+
+def test_a_result_that_cannot_be_stored_names_the_task_and_the_place(
+    saver: InMemorySaver, config: Config
+) -> None:
+    @task
+    def opens() -> Any:
+        return {"a": [1, threading.Lock()]}
+
+    @entrypoint(checkpointer=saver)
+    def workflow(_: str) -> Any:
+        return opens().result()
+
+    with pytest.raises(UnstorableValueError, match=r"result\['a'\]\[1\] of task 'opens'"):
+        workflow.invoke("go", config)
+    state = workflow.get_state(config)
+
+    assert state.tasks[1].status == "failed"
+
+
+def test_a_task_outside_of_a_run_says_where_it_belongs() -> None:
+    @task
+    def alone() -> None: ...
+
+    with pytest.raises(RuntimeError, match="outside of a runnable context"):
+        alone()
+
+
+def test_bad_input_is_refused_before_anything_runs(
+    saver: InMemorySaver, config: Config
+) -> None:
+    @entrypoint(checkpointer=saver)
+    def workflow(number: int) -> int:
+        return number
+
+    with pytest.raises(ValueError, match="thread_id"):
+        workflow.invoke(1)
+    with pytest.raises(ValueError, match="thread_id"):
+        workflow.invoke(1, {"configurable": {}})
+    with pytest.raises(EmptyInputError, match="no run to continue"):
+        workflow.invoke(None, config)
+    with pytest.raises(ValueError, match="stream_mode"):
+        list(workflow.stream(1, config, stream_mode="nope"))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="max_concurrency"):
+        workflow.invoke(1, {**config, "max_concurrency": -1})
+    with pytest.raises(ValueError, match="durability"):
+        workflow.invoke(1, config, durability="never")  # type: ignore[arg-type]
+
+    assert [workflow.invoke(n, config) for n in (0, 7)] == [0, 7]
+
+
+def test_what_cannot_be_decorated_is_said_at_once() -> None:
+    def generator(_: str) -> Any:
+        yield 1
+
+    def nothing() -> None: ...
+
+    with pytest.raises(NotImplementedError, match="Generators"):
+        task(generator)
+    with pytest.raises(NotImplementedError, match="Generators"):
+        entrypoint()(generator)
+    with pytest.raises(ValueError, match="at least one parameter"):
+        entrypoint()(nothing)
+    with pytest.raises(TypeError, match="task takes a function"):
+        task(5)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="checkpointer"):
+        entrypoint(checkpointer="file.duckdb")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+def test_every_durability_records_the_same_run(
+    saver: InMemorySaver, config: Config, durability: Any
+) -> None:
+    @task
+    def step(number: int) -> int:
+        return number + 1
+
+    @entrypoint(checkpointer=saver)
+    def workflow(number: int) -> int:
+        return step(step(number).result()).result()
+
+    result = workflow.invoke(1, config, durability=durability)
+
+    kinds = [type(r.event).__name__ for r in saver.read("t")]
+    assert result == 3
+    assert [k for k in kinds if k != "CodeSeen"] == [
+        "RunStarted",
+        "TaskCalled",
+        "TaskFinished",
+        "TaskCalled",
+        "TaskFinished",
+        "RunFinished",
+    ]

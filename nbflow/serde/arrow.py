@@ -1,0 +1,227 @@
+"""Codecs of Arrow tables and of polars frames, by way of Arrow's stream format.
+
+The reader trusts nothing: compressed bodies are refused before they are opened,
+and everything read is validated in full before anyone looks at it.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from struct import unpack_from
+from typing import Any
+
+from nbflow.serde.codec import Codec, Refusal, library
+
+__all__ = ["ARROW", "digest_table", "read_table", "write_table"]
+
+WINDOW_ROWS = 1 << 16
+"""Rows that are hashed at a time: equal tables hash alike however they are chunked."""
+
+_DICTIONARY_BATCH, _RECORD_BATCH = 2, 3
+_ROOT_FIELDS = {"kind": 1, "header": 2}
+_COMPRESSION = 3
+_DICTIONARY_DATA = 1
+
+
+def write_table(table: Any) -> memoryview:
+    """Return a table or a record batch in Arrow's stream format, uncompressed."""
+    pyarrow = _pyarrow(table)
+    sink = pyarrow.BufferOutputStream()
+    with pyarrow.ipc.new_stream(sink, table.schema) as stream:
+        stream.write(table)
+    return memoryview(sink.getvalue())
+
+
+def read_table(data: memoryview) -> Any:
+    """Return the table that stands in Arrow's stream format.
+
+    Raises
+    ------
+    Exception
+        Whatever Arrow raises for bytes that are no such table.
+    """
+    schema, batches = _read(data)
+    return library("pyarrow").Table.from_batches(batches, schema)
+
+
+def digest_table(table: Any) -> bytes:
+    """Return a hash of a table's schema and rows, a window of rows at a time."""
+    pyarrow = library("pyarrow")
+    sink = _HashingFile()
+    with pyarrow.ipc.new_stream(pyarrow.PythonFile(sink, "w"), table.schema) as stream:
+        for start in range(0, table.num_rows, WINDOW_ROWS):
+            stream.write(table.slice(start, WINDOW_ROWS).combine_chunks())
+    return sink.state.digest()
+
+
+def _read(data: memoryview) -> tuple[Any, list[Any]]:
+    pyarrow = library("pyarrow")
+    # The caller's bytes may go away, and are not aligned as Arrow wants them.
+    buffer = pyarrow.py_buffer(bytes(data))
+    for message in pyarrow.ipc.MessageReader.open_stream(buffer):
+        if _is_compressed(memoryview(message.metadata)):
+            raise ValueError("a compressed table is not one of nbflow's")
+    stream = pyarrow.ipc.open_stream(buffer)
+    batches = list(stream)
+    for batch in batches:
+        batch.validate(full=True)
+    return stream.schema, batches
+
+
+class _HashingFile:
+    """A file that keeps only a hash of what is written to it."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.state = blake2b(digest_size=16)
+
+    def write(self, data: Any) -> int:
+        self.state.update(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Do nothing: nothing is held back."""
+
+
+def _pyarrow(value: Any) -> Any:
+    try:
+        return library("pyarrow")
+    except ImportError as error:
+        raise Refusal(value, str(error)) from error
+
+
+# Flatbuffers, as far as finding one field of a message takes
+
+
+def _is_compressed(message: memoryview) -> bool:
+    """Return whether the body of an Arrow message is compressed."""
+    root = unpack_from("<I", message, 0)[0]
+    kind = _field(message, root, _ROOT_FIELDS["kind"])
+    if kind is None or message[kind] not in (_DICTIONARY_BATCH, _RECORD_BATCH):
+        return False
+    batch = _child(message, root, _ROOT_FIELDS["header"])
+    if message[kind] == _DICTIONARY_BATCH:
+        batch = _child(message, batch, _DICTIONARY_DATA)
+    return _field(message, batch, _COMPRESSION) is not None
+
+
+def _field(message: memoryview, table: int, number: int) -> int | None:
+    """Return where a table's field stands, or None if it isn't there."""
+    vtable = table - unpack_from("<i", message, table)[0]
+    place = 4 + 2 * number
+    if vtable < 0 or place >= unpack_from("<H", message, vtable)[0]:
+        return None
+    offset = unpack_from("<H", message, vtable + place)[0]
+    return table + offset if offset else None
+
+
+def _child(message: memoryview, table: int, number: int) -> int:
+    place = _field(message, table, number)
+    if place is None:
+        raise ValueError("a message of the table is malformed")
+    return int(place + unpack_from("<I", message, place)[0])
+
+
+# Codecs
+
+
+def _batch(data: memoryview) -> Any:
+    _, (batch,) = _read(data)
+    return batch
+
+
+def _array_parts(value: Any) -> memoryview:
+    pyarrow = _pyarrow(value)
+    return write_table(pyarrow.record_batch([value], names=["0"]))
+
+
+def _chunked_parts(value: Any) -> memoryview:
+    return write_table(_pyarrow(value).table([value], names=["0"]))
+
+
+def _table_canon(value: Any) -> bytes:
+    pyarrow = library("pyarrow")
+    if isinstance(value, pyarrow.RecordBatch):
+        value = pyarrow.Table.from_batches([value])
+    return digest_table(value)
+
+
+def _column_canon(value: Any) -> bytes:
+    return digest_table(library("pyarrow").table([value], names=["0"]))
+
+
+def _frame_parts(value: Any) -> memoryview:
+    return write_table(_to_arrow(value, value))
+
+
+def _to_arrow(value: Any, plain: Any) -> Any:
+    """Return a polars frame as a table, if all its types survive the way."""
+    _pyarrow(value)
+    back = library("polars").from_arrow(value.clear().to_arrow())
+    if back.schema != value.schema:
+        lost = next(n for n, kind in value.schema.items() if back.schema.get(n) != kind)
+        raise Refusal(value, f"its column {lost!r} has a type that Arrow lacks")
+    return plain.to_arrow()
+
+
+def _frame(data: memoryview) -> Any:
+    return library("polars").from_arrow(read_table(data))
+
+
+def _frame_canon(value: Any) -> list[Any]:
+    polars = library("polars")
+    # Numbers of categories depend on what else the process has seen.
+    plain = value.with_columns(polars.col(polars.Categorical).cast(polars.String))
+    return [str(value.schema), digest_table(_to_arrow(value, plain))]
+
+
+def _series_parts(value: Any) -> list[Any]:
+    return [value.name, value.to_frame("0")]
+
+
+def _series(parts: list[Any]) -> Any:
+    name, frame = parts
+    return frame.to_series(0).alias(name)
+
+
+ARROW: tuple[Codec, ...] = (
+    Codec(
+        85,
+        ("pyarrow:Table",),
+        write_table,
+        read_table,
+        raw=True,
+        to_canon=_table_canon,
+    ),
+    Codec(
+        86,
+        ("pyarrow:RecordBatch",),
+        write_table,
+        _batch,
+        raw=True,
+        to_canon=_table_canon,
+    ),
+    Codec(
+        87,
+        (),
+        _array_parts,
+        lambda data: _batch(data).column(0),
+        raw=True,
+        base="pyarrow:Array",
+        to_canon=_column_canon,
+    ),
+    Codec(
+        88,
+        ("pyarrow:ChunkedArray",),
+        _chunked_parts,
+        lambda data: read_table(data).column(0),
+        raw=True,
+        to_canon=_column_canon,
+    ),
+    Codec(
+        90, ("polars:DataFrame",), _frame_parts, _frame, raw=True, to_canon=_frame_canon
+    ),
+    Codec(91, ("polars:Series",), _series_parts, _series),
+)
+"""One line for each type; see `nbflow.serde.codec.Codec`."""

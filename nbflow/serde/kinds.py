@@ -1,0 +1,60 @@
+"""The name by which a type is known to codecs, found without importing anything.
+
+A type's module and name are only claims of its author, so a name counts only if
+the module that it names is loaded and holds this very type under it.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+__all__ = ["find", "key_of", "namespace"]
+
+
+def namespace(module: str) -> dict[str, Any]:
+    """Return the names of a loaded module, or none if it is not loaded.
+
+    Neither a module's ``__getattr__`` nor a lazy loader is set off.
+    """
+    loaded = sys.modules.get(module)
+    if not isinstance(loaded, ModuleType):
+        return {}
+    names: dict[str, Any] = object.__getattribute__(loaded, "__dict__")
+    return names
+
+
+def find(module: str, qualname: str) -> type | None:
+    """Return a class by its module and qualified name, if it is loaded already.
+
+    Returns
+    -------
+    type or None
+        None where there is none of these names, or something else stands there.
+    """
+    names = namespace(module)
+    # A generic model stands in its module as 'Box[int]', dots and all.
+    found = names.get(qualname)
+    if found is None:
+        for part in qualname.split("."):
+            found = names.get(part)
+            if not isinstance(found, type):
+                return None
+            names = dict(vars(found))
+    if not isinstance(found, type):
+        return None
+    matches = found.__module__ == module and found.__qualname__ == qualname
+    return found if matches else None
+
+
+def key_of(kind: type) -> str:
+    """Return ``package:Name`` of a type, or ``""`` if it isn't what it says it is.
+
+    The package is the first part of its module, since libraries move their
+    classes between modules.
+    """
+    module = kind.__module__
+    if find(module, kind.__qualname__) is not kind:
+        return ""
+    return f"{module.partition('.')[0]}:{kind.__qualname__}"

@@ -1,0 +1,127 @@
+"""Which class a tag stands for, among the classes that are known already.
+
+A tag comes from a user's registration, from the table of classes that nbflow
+ships with, or else is the class's ``module:qualname``. Reading looks a tag up;
+it never imports what a tag names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from nbflow.serde.codec import library
+from nbflow.serde.kinds import find, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Registration", "lookup", "record", "registration_of", "resolve", "tag_of"]
+
+T = TypeVar("T")
+
+_MESSAGES = (
+    *("AIMessage", "AIMessageChunk", "ChatMessage", "ChatMessageChunk"),
+    *("FunctionMessage", "FunctionMessageChunk", "HumanMessage", "HumanMessageChunk"),
+    *("RemoveMessage", "SystemMessage", "SystemMessageChunk"),
+    *("ToolMessage", "ToolMessageChunk"),
+)
+_SHIPPED = {
+    **{
+        f"nbflow.types:{n}": ("nbflow._values", n)
+        for n in ("Command", "Interrupt", "Send")
+    },
+    **{f"langchain:{name}": ("langchain_core.messages", name) for name in _MESSAGES},
+    "langchain:Document": ("langchain_core.documents", "Document"),
+}
+"""Tag, then the public place of the class. A tag is never given away again."""
+
+_SHIPPED_TAGS = {
+    f"{module.partition('.')[0]}:{name}": tag
+    for tag, (module, name) in _SHIPPED.items()
+}
+_ALWAYS_KNOWN = ("builtins", "nbflow.errors")
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """How a registered class is written and read.
+
+    Attributes
+    ----------
+    tag : str
+        What stands for the class in stored bytes.
+    encode, decode : callable or None
+        The author's own way there and back; None for a class of a family.
+    """
+
+    tag: str
+    encode: Callable[[Any], Any] | None = None
+    decode: Callable[[Any], Any] | None = None
+
+
+_by_tag: dict[str, tuple[type, Registration]] = {}
+_by_type: WeakKeyDictionary[type, Registration] = WeakKeyDictionary()
+
+
+def record(cls: type, registration: Registration) -> None:
+    """Keep a registration; a cell that runs again replaces its own.
+
+    Raises
+    ------
+    ValueError
+        If the tag belongs to another class.
+    """
+    tag = registration.tag
+    known = _by_tag.get(tag)
+    if tag in _SHIPPED or (known is not None and _place(known[0]) != _place(cls)):
+        holder = "nbflow's own" if known is None else f"{_place(known[0])}'s"
+        raise ValueError(f"The tag {tag!r} is {holder}. Choose another with tag=.")
+    _by_tag[tag] = (cls, registration)
+    _by_type[cls] = registration
+
+
+def registration_of(cls: type) -> Registration | None:
+    """Return how a class was registered, or None."""
+    return _by_type.get(cls)
+
+
+def lookup(tag: str) -> tuple[type, Registration] | None:
+    """Return what was registered under a tag, or None."""
+    return _by_tag.get(tag)
+
+
+def tag_of(cls: type) -> str:
+    """Return the tag that stands for a class in stored bytes."""
+    registration = _by_type.get(cls)
+    if registration is not None:
+        return registration.tag
+    return _SHIPPED_TAGS.get(key_of(cls)) or _place(cls)
+
+
+def resolve(tag: str, *, trusted: bool) -> type | None:
+    """Return the class that a tag stands for, or None if it is not known.
+
+    Parameters
+    ----------
+    tag : str
+        What was read.
+    trusted : bool
+        Whether users' classes count, registered or found in a module that is
+        imported already. Else only what ships with nbflow and Python does.
+    """
+    if tag in _SHIPPED:
+        module, name = _SHIPPED[tag]
+        shipped: type = getattr(library(module), name)
+        return shipped
+    if trusted and tag in _by_tag:
+        return _by_tag[tag][0]
+    module, _, qualname = tag.partition(":")
+    if trusted or module in _ALWAYS_KNOWN:
+        return find(module, qualname)
+    return None
+
+
+def _place(cls: type) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"

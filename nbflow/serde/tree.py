@@ -1,0 +1,382 @@
+"""Values to tagged bytes and back.
+
+Plain data is MessagePack as it is. Everything else is an extension: the number
+of a codec and its parts, which are values again. Reading dispatches on these
+numbers only; what the bytes name is looked up, never imported or called.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.msgpack import Decoder, Encoder, Ext
+
+from nbflow.errors import (
+    UnreadableValueError,
+    UnregisteredTypeError,
+    UnstorableValueError,
+)
+from nbflow.serde.codec import (
+    ATOMS,
+    MAX_DEPTH,
+    Attempt,
+    Codec,
+    Family,
+    Opaque,
+    Refusal,
+    name_of,
+)
+from nbflow.serde.codecs import BY_CODE, known
+from nbflow.serde.paths import path_of, secret_paths
+from nbflow.serde.registry import resolve
+from nbflow.serde.standard import PAIRS, REDACTED, TUPLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MANY", "Encoded", "decode", "encode", "encode_with_report", "is_plain"]
+
+MANY = 16
+"""From here on it pays to look whether a container is plain."""
+
+_CAREFUL = ATOMS - {int, str}
+_PLAIN = ATOMS | {dict, list}
+_pack = Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Stored bytes, and what was left out of them.
+
+    Attributes
+    ----------
+    data : bytes
+        What `decode` reads.
+    secrets : tuple of str
+        Paths of the secrets that were redacted, in Python's syntax.
+    """
+
+    data: bytes
+    secrets: tuple[str, ...] = ()
+
+    @property
+    def redacted(self) -> bool:
+        """Whether a secret was left out."""
+        return bool(self.secrets)
+
+
+def encode(value: Any, *, root: str = "value") -> bytes:
+    """Return a value as bytes, as it is now.
+
+    Parameters
+    ----------
+    value : Any
+        Plain data, or any type that a codec is for; see the guide's list.
+        Instances of secret types are written as a mark, never their content.
+    root : str, default "value"
+        How the value is called in an error.
+
+    Returns
+    -------
+    bytes
+        What `decode` makes an equal value of the same type from.
+
+    Raises
+    ------
+    UnstorableValueError
+        If something in it can't be stored; it names the path to it.
+
+    Examples
+    --------
+    >>> decode(encode({"point": (1, 2.5)}))
+    {'point': (1, 2.5)}
+    """
+    return _encode(value, root, [])
+
+
+def encode_with_report(value: Any, *, root: str = "value") -> Encoded:
+    """Return a value as bytes, and say which secrets were left out.
+
+    Parameters and errors are those of `encode`.
+    """
+    secrets: list[Any] = []
+    data = _encode(value, root, secrets)
+    return Encoded(data, secret_paths(value, secrets, root))
+
+
+def _encode(value: Any, root: str, secrets: list[Any]) -> bytes:
+    culprit = value
+    try:
+        try:
+            return _pack(_Writing(ATOMS, secrets).lower(value, 0))
+        except (OverflowError, UnicodeEncodeError):
+            # A long integer or half of a surrogate pair: look at each of them.
+            secrets.clear()
+            return _pack(_Writing(_CAREFUL, secrets).lower(value, 0))
+    except Refusal as refusal:
+        culprit, why, cause = refusal.value, refusal.why, refusal.__cause__
+    except RecursionError as error:
+        why, cause = "it is nested too deeply", error
+    except (RuntimeError, ValueError) as error:
+        # It changed size meanwhile, or is longer than MessagePack can say.
+        why, cause = str(error), error
+    path = path_of(value, culprit, root)
+    raise UnstorableValueError(path, name_of(type(culprit)), why=why) from cause
+
+
+def is_plain(value: Any, keys: frozenset[type] = ATOMS) -> bool:
+    """Return whether a value is made of nothing but lists, dicts and atoms.
+
+    A level is looked at as a whole, which is several times faster than value
+    by value for the many rows that a task may return.
+
+    Parameters
+    ----------
+    value : Any
+        A list or a dict.
+    keys : frozenset of type, default ATOMS
+        The types that keys may have.
+    """
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        kinds = set(map(type, level))
+        if kinds <= ATOMS:
+            return True
+        if not kinds <= _PLAIN:
+            return False
+        below: list[Any] = []
+        if dict in kinds:
+            dicts = [item for item in level if type(item) is dict]
+            if not keys.issuperset(map(type, chain.from_iterable(dicts))):
+                return False
+            below.extend(chain.from_iterable(map(dict.values, dicts)))
+        if list in kinds:
+            lists = (item for item in level if type(item) is list)
+            below.extend(chain.from_iterable(lists))
+        level = below
+    return False
+
+
+class _Writing:
+    """One value on its way to what MessagePack holds.
+
+    A value's parts stand as deep as the value itself.
+    """
+
+    __slots__ = ("atoms", "secrets")
+
+    def __init__(self, atoms: frozenset[type], secrets: list[Any]) -> None:
+        self.atoms = atoms
+        self.secrets = secrets
+
+    def lower(self, value: Any, depth: int) -> Any:
+        """Return what MessagePack holds in a value's place."""
+        kind, atoms = type(value), self.atoms
+        if kind in atoms:
+            return value
+        if depth > MAX_DEPTH:
+            raise Refusal(value, f"it is nested more than {MAX_DEPTH} deep")
+        if kind is tuple:
+            return Ext(TUPLE, _pack(self.lower_items(value, depth + 1)))
+        if kind is not dict and kind is not list:
+            return self.lower_rare(value, kind, depth)
+        if len(value) > MANY and atoms is ATOMS and is_plain(value):
+            return value
+        lower = self.lower_dict if kind is dict else self.lower_items
+        return lower(value, depth + 1)
+
+    def lower_items(self, value: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
+        """Return a list of what MessagePack holds in place of items."""
+        atoms, lower = self.atoms, self.lower
+        return [item if type(item) in atoms else lower(item, depth) for item in value]
+
+    def lower_dict(self, value: dict[Any, Any], depth: int) -> Any:
+        """Return a dict whose keys MessagePack can hold, or pairs."""
+        atoms, lower = self.atoms, self.lower
+        if atoms.issuperset(map(type, value)):
+            return {
+                key: item if type(item) in atoms else lower(item, depth)
+                for key, item in value.items()
+            }
+        pairs = [(lower(k, depth), lower(v, depth)) for k, v in value.items()]
+        if any(type(key) is Ext for key, _ in pairs):
+            return Ext(PAIRS, _pack(list(chain.from_iterable(pairs))))
+        return dict(pairs)
+
+    def lower_rare(self, value: Any, kind: type, depth: int) -> Any:
+        """Return the extension that holds a value with a codec."""
+        if kind is Attempt:
+            return self.lower_attempt(value, depth)
+        if kind in ATOMS and _fits(value):
+            return value
+        codec, tag = known(kind)
+        if codec is None:
+            raise Refusal(value)
+        if isinstance(codec, Family):
+            state = self.lower(_made(codec.to_state, value), depth)
+            return Ext(codec.code, _pack([tag, state]))
+        if codec.pick is not None:
+            codec = codec.pick(value)
+        if codec.code == REDACTED:
+            self.secrets.append(value)
+        parts = _made(codec.to_parts, value)
+        return Ext(codec.code, parts if codec.raw else _pack(self.lower(parts, depth)))
+
+    def lower_attempt(self, attempt: Attempt, depth: int) -> Any:
+        """Return a part if it can be stored, else the text in its place."""
+        known_secrets = len(self.secrets)
+        try:
+            return self.lower(attempt.value, depth + 1)
+        except Refusal:
+            del self.secrets[known_secrets:]
+            return self.lower(attempt.otherwise, depth)
+
+
+def _fits(value: Any) -> bool:
+    """Return whether MessagePack can hold an integer or a text as it is."""
+    try:
+        _pack(value)
+    except (OverflowError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def _made(make: Callable[[Any], Any], value: Any) -> Any:
+    try:
+        return make(value)
+    except Refusal:
+        raise
+    except Exception as error:  # a library's or an author's codec may raise anything
+        raise Refusal(value, f"{type(error).__name__}: {error}") from error
+
+
+def decode(data: bytes, *, opaque: bool = False, trusted: bool = True) -> Any:
+    """Return a fresh copy of the value that was stored.
+
+    Parameters
+    ----------
+    data : bytes
+        What `encode` returned. Any other bytes raise, or happen to be a value;
+        nothing that they name is imported or called.
+    opaque : bool, default False
+        Put an `Opaque` where a value's class is not known, instead of raising.
+        For looking at only: such a value can't be stored again.
+    trusted : bool, default True
+        Rebuild users' classes: those that are registered, or stand in a module
+        that is imported already. False rebuilds only types that Python, nbflow
+        and the libraries with codecs define.
+
+    Returns
+    -------
+    Any
+        A value equal to the stored one, and of the same type.
+
+    Raises
+    ------
+    UnregisteredTypeError
+        If a value's class is not known; it names the line to add.
+    UnreadableValueError
+        If the bytes are not a stored value.
+
+    Examples
+    --------
+    >>> decode(encode({1, 2}))
+    {1, 2}
+    """
+    return _READINGS[opaque, trusted].read(data)
+
+
+class _Depth(threading.local):
+    """How many extensions are being read inside each other in this thread."""
+
+    now = 0
+
+
+_depth = _Depth()
+
+
+class _Reading:
+    """One way to read stored bytes: what to do about classes."""
+
+    def __init__(self, *, opaque: bool, trusted: bool) -> None:
+        self.opaque = opaque
+        self.trusted = trusted
+        self.unpack = Decoder(ext_hook=self.extension).decode
+
+    def read(self, data: bytes) -> Any:
+        """Return the value that stands in some bytes."""
+        try:
+            return self.unpack(data)
+        except (UnreadableValueError, UnregisteredTypeError):
+            raise
+        except RecursionError as error:
+            raise UnreadableValueError("they are nested too deeply") from error
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise UnreadableValueError(str(error)) from error
+
+    def extension(self, code: int, data: memoryview) -> Any:
+        """Return the value of one extension."""
+        if _depth.now >= 2 * MAX_DEPTH:
+            raise UnreadableValueError("they are nested too deeply")
+        _depth.now += 1
+        try:
+            codec = BY_CODE.get(code)
+            if codec is None:
+                return self.unknown(f"extension {code}", bytes(data))
+            if isinstance(codec, Family):
+                return self.instance(codec, self.unpack(data))
+            parts = data if codec.raw else self.unpack(data)
+            return self.rebuilt(codec, parts)
+        finally:
+            _depth.now -= 1
+
+    def rebuilt(self, codec: Codec, parts: Any) -> Any:
+        """Return the value of a codec's parts."""
+        if codec.own_store_only and not self.trusted:
+            return self.unknown(codec.types[0], parts)
+        try:
+            return codec.from_parts(parts)
+        except Exception as error:  # noqa: BLE001 - constructors given what was read
+            name = (codec.types or (codec.base or "array of objects",))[0]
+            return self.failed(name, parts, error)
+
+    def instance(self, family: Family, parts: Any) -> Any:
+        """Return an instance of a user's class."""
+        if type(parts) is not list or len(parts) != 2 or type(parts[0]) is not str:  # noqa: PLR2004 - tag and state
+            raise UnreadableValueError("an instance in them has no class")
+        tag, state = parts
+        try:
+            cls = resolve(tag, trusted=self.trusted)
+            if cls is not None and family.admits(cls):
+                return family.from_state(cls, state)
+            if family.without_class is not None:
+                return family.without_class(tag, state)
+        except Exception as error:  # noqa: BLE001 - the class may have changed
+            return self.failed(tag, state, error)
+        return self.unknown(tag, state)
+
+    def unknown(self, name: str, held: Any) -> Any:
+        """Return what stands for a value whose class is not known, or raise."""
+        if self.opaque:
+            return Opaque(name, held)
+        raise UnregisteredTypeError(name)
+
+    def failed(self, name: str, held: Any, error: Exception) -> Any:
+        """Return what stands for a value that can't be rebuilt, or raise."""
+        if self.opaque:
+            return Opaque(name, bytes(held) if type(held) is memoryview else held)
+        reason = f"{type(error).__name__}: {error}"
+        raise UnreadableValueError(
+            f"a {name} in them can't be rebuilt: {reason}"
+        ) from error
+
+
+_READINGS = {
+    (opaque, trusted): _Reading(opaque=opaque, trusted=trusted)
+    for opaque in (False, True)
+    for trusted in (False, True)
+}

@@ -1,0 +1,199 @@
+"""The door to duckdb: nothing else in nbflow imports it.
+
+SQL comes in, rows go out, and DuckDB's errors become ours. What the rows mean is
+not known here.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from nbflow.errors import (
+    StoreClosedError,
+    StoreDamagedError,
+    StoreError,
+    StoreHeldError,
+    StoreUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["Appender", "Connection"]
+
+
+class Connection:
+    """One open DuckDB file.
+
+    Methods may be called from any thread: each call uses a cursor of its own.
+
+    Parameters
+    ----------
+    path : str
+        The database file; it is made if it does not exist.
+
+    Raises
+    ------
+    StoreHeldError
+        Another process has the file open.
+    StoreUnavailableError
+        The file can't be opened; it is left as it is.
+    StoreDamagedError
+        The file is not what DuckDB wrote; it is left as it is.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        # A plain connect and then SET: with config= or read_only= here, the user's
+        # own duckdb.connect(path) in this process would be refused.
+        with _translated(path):
+            self._root = duckdb.connect(path)
+            self._root.execute("SET checkpoint_threshold = '64MB'")
+
+    def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
+        """Run one statement and return its rows, each a tuple."""
+        with _translated(self._path), closing(self._root.cursor()) as cursor:
+            return cursor.execute(sql, parameters).fetchall()
+
+    def apply(self, statements: Sequence[tuple[str, Sequence[object]]]) -> None:
+        """Run statements with their parameters in one transaction."""
+        with _translated(self._path), closing(self._root.cursor()) as cursor:
+            cursor.begin()
+            for sql, parameters in statements:
+                cursor.execute(sql, parameters)
+            cursor.commit()
+
+    def appender(self, table: str) -> Appender:
+        """Return the way to add rows to a table, for one thread."""
+        with _translated(self._path):
+            return Appender(self._root.cursor(), table, self._path)
+
+    def checkpoint(self) -> bool:
+        """Fold the write-ahead log into the file.
+
+        Returns
+        -------
+        bool
+            False where somebody's open transaction does not allow it now.
+        """
+        try:
+            with _translated(self._path), closing(self._root.cursor()) as cursor:
+                cursor.execute("CHECKPOINT")
+        except StoreError as error:
+            if isinstance(error.__cause__, duckdb.TransactionException):
+                return False
+            raise
+        return True
+
+    def close(self, *, untouched: bool = False) -> None:
+        """Close the file; with `untouched`, without folding anything into it."""
+        # An instance that a fatal error has invalidated refuses even these.
+        with suppress(duckdb.Error):
+            if untouched:
+                self._root.execute("PRAGMA disable_checkpoint_on_shutdown")
+        with suppress(duckdb.Error):
+            self._root.close()
+
+    def handles(self) -> list[object]:
+        """Return DuckDB's objects, which a forked child must never let go of."""
+        return [self._root]
+
+
+class Appender:
+    """Adds rows to one table, each call in one transaction.
+
+    Parameters
+    ----------
+    cursor : duckdb.DuckDBPyConnection
+        A cursor of its own.
+    table : str
+        The table's name; not user input.
+    path : str
+        The database file, for errors.
+    """
+
+    def __init__(
+        self, cursor: duckdb.DuckDBPyConnection, table: str, path: str
+    ) -> None:
+        self._cursor = cursor
+        self._path = path
+        self._buffer = cursor.appender(table)
+
+    def append(self, rows: Sequence[Sequence[object]]) -> None:
+        """Add rows; once this returned they survive a power cut.
+
+        Raises
+        ------
+        StoreError
+            DuckDB refused. All of the rows are there or none.
+        """
+        with _translated(self._path):
+            try:
+                self._buffer.append_rows(rows)
+                self._buffer.flush()
+            except BaseException:
+                # What stayed in the buffer would be written with the next rows.
+                with suppress(duckdb.Error):
+                    self._buffer.clear()
+                raise
+
+    def close(self) -> None:
+        """Let go of the cursor."""
+        with suppress(duckdb.Error):  # As in Connection.close.
+            del self._buffer
+            self._cursor.close()
+
+    def handles(self) -> list[object]:
+        """Return DuckDB's objects, which a forked child must never let go of."""
+        return [self._buffer, self._cursor]
+
+
+@contextmanager
+def _translated(path: str) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise _ours(error, path) from error
+
+
+def _ours(error: duckdb.Error, path: str) -> StoreError:
+    text = str(error)
+    match error:
+        case duckdb.FatalException():
+            return StoreClosedError(
+                f"The store {path!r} was closed by a fatal error: {text}\n"
+                "What was acknowledged is kept; open the store again."
+            )
+        case duckdb.IOException() if "Could not set lock" in text:
+            found = re.search(r"\(PID (\d+)\)", text)
+            return StoreHeldError(path, int(found[1]) if found else None)
+        case duckdb.ConnectionException() if "configuration" in text:
+            return StoreUnavailableError(
+                f"The store {path!r} is open in this process already, read-only or "
+                "with settings of its own.\nClose that connection, then try again."
+            )
+        case duckdb.IOException() if "Could not read" not in text:
+            return StoreUnavailableError(
+                f"The store {path!r} can't be used: {text}\n"
+                "Make its folder writable and room on its disk, or name another "
+                "file: %workflow store PATH."
+            )
+        case duckdb.DatabaseError() if not isinstance(error, _SIGNS_OF_DAMAGE):
+            return StoreError(f"The store {path!r} refused: {text}")
+        case _:  # Where a checksum is wrong, DuckDB raises the root of its errors.
+            return StoreDamagedError(
+                f"The store {path!r} is damaged: {text}\n"
+                "It was left as it is. Keep a copy, and go on with another store: "
+                "%workflow store PATH."
+            )
+
+
+_SIGNS_OF_DAMAGE = (
+    duckdb.InternalException,
+    duckdb.IOException,
+    duckdb.SerializationException,
+)

@@ -1,0 +1,213 @@
+"""One database object for each file in a process, counted by its users.
+
+It holds the lock, the open file and the writer. What the records mean, and what
+is asked of them, is not known here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from nbflow._database.connection import Connection
+from nbflow._database.files import (
+    FileLock,
+    prepare_folder,
+    refuse_other_formats,
+    sync_folder,
+)
+from nbflow._database.schema import MIGRATIONS, migrate, version_of
+from nbflow._database.writer import Writer
+from nbflow.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Database", "open_database"]
+
+
+class Database:
+    """An open store; see `open_database`.
+
+    Attributes
+    ----------
+    path : str
+        The file, without symbolic links.
+    writer : Writer
+        The one way to add to the log.
+    """
+
+    def __init__(self, path: str, holder: str) -> None:
+        self.path = path
+        self._users = 1
+        self._ended = threading.Event()
+        self._is_ending = False
+        prepare_folder(path)
+        is_there = refuse_other_formats(path)
+        self._lock = FileLock(path, holder)
+        try:
+            self._connection = _open_file(path) if is_there else _make_file(path)
+        except BaseException:
+            self._lock.release()
+            raise
+        sql = "SELECT coalesce(max(seq), 0), coalesce(max(generation), 1) FROM log"
+        ((seq, generation),) = self._connection.fetch(sql)
+        self.writer = Writer(
+            self._connection, path, self, generation=generation, seq=seq
+        )
+        self.writer.start()
+
+    def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
+        """Run one statement and return its rows; it sees what was committed."""
+        self.writer.check()
+        return self._connection.fetch(sql, parameters)
+
+    def enter(self) -> bool:
+        """Count one user more; False once the last one has left."""
+        if self._is_ending:
+            return False
+        self._users += 1
+        return True
+
+    def wait_until_ended(self) -> None:
+        """Return when the file is closed and its lock let go."""
+        self._ended.wait()
+
+    # The writer's owner.
+
+    def leave(self) -> bool:
+        """Count one user less, and return whether it was the last one."""
+        with _registry.lock:
+            self._users -= 1
+            self._is_ending = self._users <= 0
+            return self._is_ending
+
+    def end(self, cause: BaseException | None) -> None:
+        """Close the file and let go of its lock."""
+        self._is_ending = True
+        if cause is None:
+            # Nothing is lost without it: the log beside the file has everything.
+            with suppress(StoreError):
+                self._connection.checkpoint()
+        self._connection.close()
+        self._lock.release()
+        with _registry.lock:
+            _registry.open.pop(self.path, None)
+        self._ended.set()
+
+    def disown(self) -> list[object]:
+        """Make everything here refuse, in a forked child."""
+        self._lock.release()
+        handles = self.writer.disown(
+            f"The store {self.path!r} was opened before this process was forked, and "
+            "belongs to its parent.\nUse another store here, or start the process "
+            "with multiprocessing's 'spawn'."
+        )
+        return [*self._connection.handles(), *handles]
+
+
+class _Registry:
+    """The open databases of this process, by path."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.open: dict[str, Database] = {}
+
+
+_registry: Final = _Registry()
+
+
+def open_database(path: str | os.PathLike[str], holder: str = "") -> Database:
+    """Open a store, or count one user more of it if this process has it open.
+
+    Every user has to let go by `Writer.release` or `Writer.release_later`; the last
+    one closes the file. So does the end of the process.
+
+    Parameters
+    ----------
+    path : str or path
+        The file. It and its folder are made if need be; ``~`` is the home folder.
+    holder : str, default ""
+        Who opens it, told to another process that wants it.
+
+    Raises
+    ------
+    UsageError
+        The path is none of a file.
+    StoreHeldError
+        Another process holds the file.
+    StoreUnavailableError
+        The folder or the file can't be used, or a newer nbflow wrote it.
+    StoreDamagedError
+        The file is not what was written.
+    """
+    name = os.fspath(path)
+    if not name or name.startswith(":memory:"):
+        raise UsageError(
+            f"A DuckDBSaver keeps its log in a file, and {name!r} is none.\n"
+            "Give it a path, or use nbflow.checkpoint.memory.InMemorySaver."
+        )
+    real = str(Path(name).expanduser().resolve())
+    while True:
+        with _registry.lock:
+            database = _registry.open.get(real)
+            if database is None:
+                database = Database(real, holder)
+                _registry.open[real] = database
+                return database
+            if database.enter():
+                return database
+        database.wait_until_ended()
+
+
+def _open_file(path: str) -> Connection:
+    connection = Connection(path)
+    try:
+        version = version_of(connection, path)
+        if version < MIGRATIONS[-1].version:
+            migrate(connection, version)
+    except BaseException:
+        connection.close(untouched=True)
+        raise
+    return connection
+
+
+def _make_file(path: str) -> Connection:
+    # Under another name until it is whole: a kill leaves no half of a store.
+    new = f"{path}.new"
+    for leftover in (Path(new), Path(f"{new}.wal")):
+        leftover.unlink(missing_ok=True)
+    connection = Connection(new)
+    try:
+        migrate(connection, 0)
+    finally:
+        connection.close()
+    Path(new).replace(path)
+    sync_folder(path)
+    return Connection(path)
+
+
+def _close_all() -> None:
+    for database in list(_registry.open.values()):
+        database.writer.stop()
+
+
+def _disown_all() -> None:
+    # DuckDB's objects can't live in a fork: their threads are not there. Letting go
+    # of one kills the child, so each keeps a reference that nobody holds.
+    for database in _registry.open.values():
+        for handle in database.disown():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(handle))
+    _registry.open.clear()
+    _registry.lock = threading.Lock()
+
+
+# Connections that are open at the end of the interpreter print a page of leaks.
+atexit.register(_close_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown_all)

@@ -1,0 +1,179 @@
+"""The place of a store: its folder, its lock, and what may stand there.
+
+The database file itself is opened by DuckDB alone; nothing here knows what is in
+it beyond the first bytes of its format.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbflow.errors import StoreHeldError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+try:
+    import fcntl
+except ImportError:  # Windows: DuckDB's own lock has to do.
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["FileLock", "prepare_folder", "refuse_other_formats", "sync_folder"]
+
+_MAGIC = b"DUCK"
+_MAGIC_AT = 8
+_OUR_FOLDER = ".nbflow"
+
+
+class FileLock:
+    """A lock on a second file, so that the database file is never touched.
+
+    It is let go when the process ends, however it ends. The file says who holds
+    it and stays.
+
+    Parameters
+    ----------
+    path : str
+        The database file; the lock's name is this and ``.lock``.
+    holder : str
+        Who takes it, for a person to read.
+
+    Raises
+    ------
+    StoreHeldError
+        Another process has it.
+    StoreUnavailableError
+        The file can't be written, or not be locked.
+    """
+
+    def __init__(self, path: str, holder: str) -> None:
+        self._path = f"{path}.lock"
+        try:
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+            file = os.open(self._path, flags, 0o644)
+        except OSError as error:
+            raise _unusable(path, error) from error
+        self._file: int | None = file
+        try:
+            self._take(file, path, holder)
+        except BaseException:
+            self.release()
+            raise
+
+    def _take(self, file: int, path: str, holder: str) -> None:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise StoreHeldError(path, *self._read()) from error
+            except OSError as error:
+                raise _unusable(path, error) from error
+        note = json.dumps({"pid": os.getpid(), "holder": holder})
+        try:
+            os.ftruncate(file, 0)
+            os.pwrite(file, note.encode(), 0)
+        except OSError as error:
+            raise _unusable(path, error) from error
+
+    def _read(self) -> tuple[int | None, str]:
+        # The holder may be writing it at this moment.
+        with suppress(OSError, ValueError, TypeError, KeyError):
+            note = json.loads(Path(self._path).read_bytes())
+            return int(note["pid"]), str(note["holder"])
+        return None, ""
+
+    def release(self) -> None:
+        """Let go; a second call does nothing.
+
+        In a forked child this closes the child's half and leaves the lock to its
+        parent.
+        """
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+
+def prepare_folder(path: str) -> None:
+    """Make the folder of a store.
+
+    A folder of our own name is kept out of the user's git.
+
+    Raises
+    ------
+    StoreUnavailableError
+        It can't be made.
+    """
+    folder = Path(path).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        ignore = folder / ".gitignore"
+        if folder.name == _OUR_FOLDER and not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def refuse_other_formats(path: str) -> bool:
+    """Look whether a store can be at a path, and return whether a file is there.
+
+    Raises
+    ------
+    StoreUnavailableError
+        What is there is no DuckDB database. DuckDB itself would fetch an extension
+        for some of these from the network.
+    """
+    file = Path(path)
+    try:
+        status = file.stat()
+        if _is_open_here(status):
+            return True
+        with file.open("rb") as opened:
+            head = opened.read(_MAGIC_AT + len(_MAGIC))
+    except FileNotFoundError:
+        return False
+    except IsADirectoryError as error:
+        raise StoreUnavailableError(
+            f"The store {path!r} is a folder.\nName a file in it."
+        ) from error
+    except OSError as error:
+        raise _unusable(path, error) from error
+    if head[_MAGIC_AT:] != _MAGIC:
+        raise StoreUnavailableError(
+            f"{path!r} is not a DuckDB database; it was left as it is.\n"
+            "Name another file: %workflow store PATH."
+        )
+    return True
+
+
+def _is_open_here(status: os.stat_result) -> bool:
+    # Opening and closing a file that this process has open, say by the user's own
+    # connection, drops the lock that DuckDB holds on it.
+    return any(os.path.samestat(status, opened) for opened in _open_files())
+
+
+def _open_files() -> Iterator[os.stat_result]:
+    descriptors = Path("/dev/fd")
+    for entry in descriptors.iterdir() if descriptors.is_dir() else ():
+        with suppress(OSError):
+            yield os.fstat(int(entry.name))
+
+
+def sync_folder(path: str) -> None:
+    """Make the names in the folder of a file survive a power cut."""
+    with suppress(OSError):  # Some file systems refuse it, and need none.
+        folder = os.open(Path(path).parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _unusable(path: str, error: OSError) -> StoreUnavailableError:
+    return StoreUnavailableError(
+        f"The store {path!r} can't be used: {error}.\n"
+        "Make its folder writable, or name another file: %workflow store PATH."
+    )

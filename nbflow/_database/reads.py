@@ -1,0 +1,122 @@
+"""What is asked of the log: records of a thread, and the ends of threads.
+
+Every value goes in as a bound parameter. There is no index: a bound on `seq`
+lets DuckDB skip what was written long before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from nbflow._database.rows import COLUMNS, unpack
+from nbflow._events import LIFECYCLE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from nbflow._database.database import Database
+    from nbflow._events import Record
+
+__all__ = ["Ends", "read_ends", "read_records"]
+
+_BLOBS: Final = ("value", "extra")
+
+
+def _as_read(column: str) -> str:
+    return "epoch_us(happened_at)" if column == "happened_at" else column
+
+
+_WHOLE: Final = ", ".join(map(_as_read, COLUMNS))
+_WITHOUT_BLOBS: Final = ", ".join(
+    "NULL" if name in _BLOBS else _as_read(name) for name in COLUMNS
+)
+_LIFECYCLE: Final = ", ".join(f"'{kind}'" for kind in sorted(LIFECYCLE))
+
+_DELETED: Final = """
+SELECT thread_id, max(seq) AS deleted_seq FROM log
+WHERE kind = 'ThreadDeleted' AND seq <= $1 AND ($2::VARCHAR IS NULL OR thread_id = $2)
+GROUP BY thread_id
+"""
+_BEGAN: Final = f"""
+SELECT thread_id, count(*) AS runs, max(seq) AS began_seq,
+    arg_max(run_id, seq) AS run_id
+FROM log LEFT JOIN ({_DELETED}) USING (thread_id)
+WHERE kind = 'RunStarted' AND seq <= $1 AND ($2::VARCHAR IS NULL OR thread_id = $2)
+    AND seq > coalesce(deleted_seq, 0)
+GROUP BY thread_id
+"""  # noqa: S608 - our own constants
+_ENDS: Final = f"""
+SELECT {_WITHOUT_BLOBS}, runs FROM log JOIN ({_BEGAN}) USING (thread_id, run_id)
+WHERE kind IN ({_LIFECYCLE}) AND seq BETWEEN began_seq AND $1
+    AND ($2::VARCHAR IS NULL OR thread_id = $2)
+ORDER BY seq
+"""  # noqa: S608 - our own constants
+
+
+class Ends(NamedTuple):
+    """What the heads of threads are folded from.
+
+    Attributes
+    ----------
+    records : list of Record
+        The lifecycle of each thread's newest run, in stored order and without
+        payloads.
+    runs : dict of str to int
+        How many runs a thread has since its newest deletion.
+    deleted : dict of str to int
+        `seq` of the newest deletion of a thread, where there was one.
+    """
+
+    records: list[Record]
+    runs: dict[str, int]
+    deleted: dict[str, int]
+
+
+def read_records(
+    database: Database,
+    thread_id: str,
+    *,
+    after: int,
+    run_id: str | None = None,
+    kinds: Collection[str] | None = None,
+    newest_first: bool = False,
+    limit: int | None = None,
+) -> list[Record]:
+    """Return records of a thread whose `seq` is greater than `after`."""
+    clauses = ["seq > ?", "thread_id = ?"]
+    parameters: list[object] = [after, thread_id]
+    if run_id is not None:
+        clauses.append("run_id = ?")
+        parameters.append(run_id)
+    if kinds is not None:
+        if not kinds:
+            return []
+        clauses.append(f"kind IN ({', '.join('?' * len(kinds))})")
+        parameters.extend(kinds)
+    order = "DESC" if newest_first else "ASC"
+    sql = f"SELECT {_WHOLE} FROM log WHERE {' AND '.join(clauses)} ORDER BY seq {order}"  # noqa: S608 - no value is in it
+    if limit is not None:
+        sql += " LIMIT ?"
+        parameters.append(limit)
+    return [unpack(row, database.path) for row in database.fetch(sql, parameters)]
+
+
+def read_ends(database: Database, upto: int, thread_id: str | None = None) -> Ends:
+    """Return what the heads of threads are folded from.
+
+    Parameters
+    ----------
+    database : Database
+        The open store.
+    upto : int
+        Only records whose `seq` is not greater.
+    thread_id : str, optional
+        Only this thread.
+    """
+    records: list[Record] = []
+    runs: dict[str, int] = {}
+    for *row, count in database.fetch(_ENDS, (upto, thread_id)):
+        record = unpack(row, database.path, with_payloads=False)
+        records.append(record)
+        runs[record.thread_id] = count
+    return Ends(records, runs, dict(database.fetch(_DELETED, (upto, thread_id))))

@@ -1,0 +1,328 @@
+"""A record of the log as a row of the table, and back.
+
+Which columns a kind of event fills follows from its fields: payloads go to the
+two blob columns, `call_id` and `name` to columns of their own, and the rest into
+one JSON object. No SQL here, and no file.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import MISSING, Field, dataclass, fields
+from datetime import datetime, timedelta
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, get_type_hints
+
+import msgspec
+import zstandard
+
+from nbflow._events import KINDS, PAYLOADS, Event, Record
+from nbflow._values import Payload
+from nbflow.errors import (
+    StoreDamagedError,
+    StoreUnavailableError,
+    UnstorableValueError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["COLUMNS", "Packed", "Row", "Sealer", "pack", "unpack"]
+
+COLUMNS: Final = (
+    "seq",
+    "generation",
+    "happened_at",
+    "thread_id",
+    "run_id",
+    "kind",
+    "call_id",
+    "name",
+    "detail",
+    "value_codec",
+    "value",
+    "extra_codec",
+    "extra",
+    "checksum",
+)
+"""The columns of the log, in the order of the table."""
+
+Row: TypeAlias = tuple[Any, ...]
+"""One value for each of `COLUMNS`."""
+
+RAW: Final = 0
+ZSTD: Final = 1
+COMPRESSED_FROM_BYTES: Final = 4096
+LARGEST_PAYLOAD_BYTES: Final = 2**31 - 1
+
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - the column is UTC without a zone
+_FIRST_AT: Final = -62_135_596_800_000_000  # the year 1
+_LAST_AT: Final = 253_402_300_799_999_999  # the end of the year 9999
+_OWN_COLUMNS: Final = ("call_id", "name")
+
+
+class Packed(NamedTuple):
+    """A record that can be stored, before it has its place in the log."""
+
+    record: Record
+    detail: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How one kind of event is laid out in a row."""
+
+    kind: type[Event]
+    own: tuple[str, ...]
+    detail: tuple[str, ...]
+    payloads: tuple[str, ...]
+    own_of: Callable[[Event], str]
+    detail_of: Callable[[Event], msgspec.Struct]
+    decoder: msgspec.json.Decoder[Any]
+    is_open: bool  # Has a field whose value JSON may change.
+
+
+def pack(record: Record) -> Packed:
+    """Check that a record can be stored, and encode the small part of it.
+
+    Raises
+    ------
+    UnstorableValueError
+        Something in it would not come back equal.
+    """
+    event = record.event
+    shape = _SHAPES[type(event)]
+    try:
+        detail = _encode(shape.detail_of(event)).decode()
+        texts = record.thread_id + record.run_id + shape.own_of(event)
+        if not texts.isascii():
+            texts.encode()
+        if not _FIRST_AT <= record.at <= _LAST_AT:
+            _moment(record.at)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise UnstorableValueError(
+            type(event).__name__, "record", why=str(error)
+        ) from error
+    if shape.is_open:
+        _refuse_change(event, shape, detail)
+    size = len(detail)
+    for name in shape.payloads:
+        payload = getattr(event, name)
+        if payload is not None and payload.data is not None:
+            taken = len(payload.data)
+            if taken > LARGEST_PAYLOAD_BYTES:
+                why = f"it takes {taken:,} bytes, and 2 GiB is the most"
+                raise UnstorableValueError(name, "value", why=why)
+            size += taken
+    return Packed(record, detail, size)
+
+
+def _refuse_change(event: Event, shape: _Shape, detail: str) -> None:
+    back = shape.decoder.decode(detail)
+    for name in shape.detail:
+        value = getattr(event, name)
+        if getattr(back, name) != value:
+            raise UnstorableValueError(
+                f"{type(event).__name__}.{name}",
+                type(value).__name__,
+                why="it holds something that is not JSON: a tuple, a date, a number "
+                "that is not finite, a key that is not text, or the like",
+            )
+
+
+class Sealer:
+    """Makes rows of packed records; for one thread.
+
+    Parameters
+    ----------
+    generation : int
+        The generation of the log that the rows belong to, from 1.
+    """
+
+    def __init__(self, generation: int) -> None:
+        self._generation = generation
+        self._compressor = zstandard.ZstdCompressor(level=3)
+
+    def seal(self, packed: Packed, seq: int) -> Row:
+        """Return the row of a record at its place in the log."""
+        record, detail, _ = packed
+        event = record.event
+        shape = _SHAPES[type(event)]
+        call_id = event.call_id if "call_id" in shape.own else None  # type: ignore[union-attr]
+        name = event.name if "name" in shape.own else None  # type: ignore[union-attr]
+        payloads = [self._pressed(getattr(event, name)) for name in shape.payloads]
+        payloads += [_NO_PAYLOAD] * (2 - len(payloads))
+        (value_codec, value), (extra_codec, extra) = payloads
+        head = (
+            seq,
+            self._generation,
+            record.at,
+            record.thread_id,
+            record.run_id,
+            type(event).__name__,
+            call_id,
+            name,
+            detail,
+        )
+        tail = (value_codec, value, extra_codec, extra)
+        checksum = _checksum(head, tail)
+        return (*head[:2], _moment(record.at), *head[3:], *tail, checksum)
+
+    def _pressed(self, payload: Payload | None) -> tuple[int | None, bytes | None]:
+        if payload is None:
+            return _NO_PAYLOAD
+        data = payload.data
+        if data is not None and len(data) >= COMPRESSED_FROM_BYTES:
+            smaller = self._compressor.compress(data)
+            if len(smaller) < len(data):
+                return ZSTD, smaller
+        return RAW, data
+
+
+def unpack(row: Sequence[Any], path: str, *, with_payloads: bool = True) -> Record:
+    """Return the record of a row that was read from the log.
+
+    Parameters
+    ----------
+    row : sequence
+        One value for each of `COLUMNS`, `happened_at` in microseconds since
+        1970-01-01 UTC.
+    path : str
+        The database file, for errors.
+    with_payloads : bool, default True
+        Where False, the blobs were not read: the payloads hold nothing, and the
+        checksum is not looked at.
+
+    Raises
+    ------
+    StoreDamagedError
+        The row is not what was written.
+    StoreUnavailableError
+        A newer version wrote it.
+    """
+    head, tail, checksum = tuple(row[:9]), tuple(row[9:13]), row[13]
+    seq, _, at, thread_id, run_id, kind, call_id, name, detail = head
+    if with_payloads and _checksum(head, tail) != checksum:
+        raise _damaged(path, seq)
+    shape = _SHAPES_BY_NAME.get(kind)
+    if shape is None:
+        raise _newer(path, seq, f"a {kind!r}")
+    try:
+        held = shape.decoder.decode(detail)
+    except msgspec.DecodeError as error:
+        raise _newer(path, seq, f"another {kind}") from error
+    own = {"call_id": call_id, "name": name}
+    values = {field: getattr(held, field) for field in shape.detail}
+    values.update((field, own[field]) for field in shape.own)
+    for index, field in enumerate(shape.payloads):
+        codec, data = tail[2 * index : 2 * index + 2]
+        values[field] = _payload(codec, data, path, seq)
+    return Record(thread_id, run_id, at, shape.kind(**values), seq)
+
+
+def _payload(codec: int | None, data: bytes | None, path: str, seq: int) -> Any:
+    if codec is None:
+        return None
+    if codec == RAW or data is None:
+        return Payload(data)
+    if codec == ZSTD:
+        try:
+            return Payload(zstandard.decompress(data))
+        except zstandard.ZstdError as error:
+            raise _damaged(path, seq) from error
+    raise _newer(path, seq, f"a value in the form {codec}")
+
+
+def _checksum(head: tuple[Any, ...], tail: tuple[Any, ...]) -> int:
+    value_codec, value, extra_codec, extra = tail
+    sizes = (
+        value_codec,
+        None if value is None else len(value),
+        extra_codec,
+        None if extra is None else len(extra),
+    )
+    checksum = zlib.crc32(_fingerprinted((*head, *sizes)))
+    for blob in (value, extra):
+        if blob:
+            checksum = zlib.crc32(blob, checksum)
+    return checksum
+
+
+def _moment(at: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=at)
+
+
+def _damaged(path: str, seq: int) -> StoreDamagedError:
+    return StoreDamagedError(
+        f"Row {seq} of the store {path!r} is not what was written.\n"
+        "The file was left as it is: keep a copy of it. Other runs can still be read."
+    )
+
+
+def _newer(path: str, seq: int, what: str) -> StoreUnavailableError:
+    return StoreUnavailableError(
+        f"Row {seq} of the store {path!r} is {what}, which this version of nbflow "
+        "does not know: a newer one wrote it.\nUpdate nbflow to read it."
+    )
+
+
+def _shape_of(kind: type[Event]) -> _Shape:
+    hints = get_type_hints(kind)
+    payloads = PAYLOADS[kind.__name__]
+    own = tuple(f.name for f in fields(kind) if f.name in _OWN_COLUMNS)
+    kept = [f for f in fields(kind) if f.name not in (*payloads, *own)]
+    names = tuple(f.name for f in kept)
+    struct = msgspec.defstruct(
+        f"{kind.__name__}Detail", [(f.name, hints[f.name], _default(f)) for f in kept]
+    )
+    is_open = any("dict" in str(f.type) or "float" in str(f.type) for f in kept)
+    return _Shape(
+        kind,
+        own,
+        names,
+        payloads,
+        _text_reader(own),
+        _reader(struct, names),
+        msgspec.json.Decoder(struct),
+        is_open,
+    )
+
+
+def _default(field: Field[Any]) -> Any:
+    if field.default is not MISSING:
+        return field.default
+    if field.default_factory is not MISSING:
+        return msgspec.field(default_factory=field.default_factory)
+    return msgspec.NODEFAULT
+
+
+def _text_reader(names: tuple[str, ...]) -> Callable[[Event], str]:
+    match names:
+        case ():
+            return lambda _: ""
+        case (name,):
+            return attrgetter(name)
+        case _:
+            take = attrgetter(*names)
+            return lambda event: "".join(take(event))
+
+
+def _reader(
+    struct: type[msgspec.Struct], names: tuple[str, ...]
+) -> Callable[[Event], msgspec.Struct]:
+    match names:
+        case ():
+            return lambda _: struct()
+        case (name,):
+            return lambda event: struct(getattr(event, name))
+        case _:
+            take = attrgetter(*names)
+            return lambda event: struct(*take(event))
+
+
+_NO_PAYLOAD: Final = (None, None)
+_encode: Final = msgspec.json.Encoder().encode
+_fingerprinted: Final = msgspec.msgpack.Encoder().encode
+_SHAPES: Final = {kind: _shape_of(kind) for kind in KINDS.values()}
+_SHAPES_BY_NAME: Final = {kind.__name__: shape for kind, shape in _SHAPES.items()}

@@ -1,0 +1,343 @@
+"""The one thread that writes to a log.
+
+What is appended while a commit is under way goes into the next one. The log is
+always a beginning of what was appended: when a commit fails for good, nothing
+after it is written, and everybody who waits is told. What the rows mean, who
+opened the file and who reads it is not known here.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import deque
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
+
+from nbflow._database.rows import Sealer
+from nbflow.errors import StoreClosedError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from nbflow._database.connection import Connection
+    from nbflow._database.rows import Packed
+    from nbflow._events import Record
+
+__all__ = ["Follower", "OnDurable", "Owner", "Writer"]
+
+OnDurable: TypeAlias = "Callable[[BaseException | None], None]"
+
+# Measured: a commit costs about as much for one row as for fifty, so rows that
+# nobody waits for are worth five milliseconds of company.
+LINGER_SECONDS: Final = 0.005
+IDLE_SECONDS: Final = 2.0
+MOST_ROWS: Final = 5_000
+MOST_BYTES: Final = 32_000_000
+# Replaying a commit costs 0.15 ms when a file that was not closed is opened.
+CHECKPOINT_WHEN_IDLE_AFTER: Final = 200
+CHECKPOINT_AFTER: Final = 20_000
+
+_WORK: Final = 1
+_NOW: Final = 2
+
+
+class Follower(Protocol):
+    """Who sees each record with its place in the log, in order."""
+
+    def follow(self, seq: int, record: Record) -> None:
+        """Take a record that is about to be written; under the writer's lock."""
+
+
+class Owner(Protocol):
+    """Whose writer it is; called on the writer's thread."""
+
+    def leave(self) -> bool:
+        """Count one user less, and return whether it was the last one."""
+
+    def end(self, cause: BaseException | None) -> None:
+        """Close the file: the writer has ended, or has failed with `cause`."""
+
+
+class _Group(NamedTuple):
+    """What one call appended, and the place before it."""
+
+    rows: Sequence[Packed]
+    on_durable: OnDurable | None
+    after: int = 0
+
+
+class Writer:
+    """A queue and the thread that empties it into the log.
+
+    Parameters
+    ----------
+    connection : Connection
+        The open file.
+    path : str
+        The database file, for errors.
+    owner : Owner
+        Is told when a user leaves and when the thread has ended.
+    generation : int
+        Generation of new rows.
+    seq : int
+        The newest row's `seq`; 0 for an empty log.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        path: str,
+        owner: Owner,
+        *,
+        generation: int,
+        seq: int,
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._owner = owner
+        self._sealer = Sealer(generation)
+        self._appender = connection.appender("log")
+        self._seq = seq
+        self._lock = threading.Lock()
+        self._queue: deque[_Group] = deque()
+        self._taken: deque[_Group] = deque()
+        # A bell, not a condition: a finalizer rings it, and that may run inside of
+        # any other method here.
+        self._bell: SimpleQueue[int | threading.Event | None] = SimpleQueue()
+        self._rung = 0
+        self._commits = 0
+        self._follower: Follower | None = None
+        self._refusal: str | None = None
+        self._cause: BaseException | None = None
+        self._thread = threading.Thread(
+            target=self._run, name="nbflow-writer", daemon=True
+        )
+
+    # Called from any thread.
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def append(self, rows: Sequence[Packed], on_durable: OnDurable | None) -> None:
+        """Queue rows that are to be written together.
+
+        Raises
+        ------
+        StoreClosedError
+            Nothing can be written any more.
+        """
+        level = _WORK if on_durable is None else _NOW
+        self.check()  # Without the lock: a fork may have left it held.
+        with self._lock:
+            self.check()
+            self._queue.append(_Group(rows, on_durable))
+            if level > self._rung:
+                self._bell.put(level)
+                self._rung = level
+
+    def check(self) -> None:
+        """Raise StoreClosedError if nothing can be written any more."""
+        if self._refusal is not None:
+            raise self._refused(self._refusal)
+
+    def flush(self) -> None:
+        """Return when everything appended so far can be read.
+
+        Raises
+        ------
+        StoreClosedError
+            It could not be written.
+        RuntimeError
+            Called on the writer's own thread, which would wait for itself.
+        """
+        if self.is_own_thread():
+            raise RuntimeError(
+                "An append's callback runs on the thread that writes, and can't wait "
+                "for it. Read the store in another thread."
+            )
+        self.check()
+        with self._lock:
+            if not self._queue and not self._taken:
+                return
+        done = threading.Event()
+        self.append((), lambda _: done.set())
+        done.wait()
+        self.check()
+
+    def followed(self, make: Callable[[int], Follower]) -> Follower:
+        """Return the follower; it is made of the newest taken `seq` if need be."""
+        self.check()
+        with self._lock:
+            if self._follower is None:
+                self._follower = make(self._seq)
+            return self._follower
+
+    @contextmanager
+    def paused(self) -> Iterator[Iterator[Record]]:
+        """Hold the log still, and give the records not yet followed, in order."""
+        self.check()
+        with self._lock:
+            yield (packed.record for group in self._queue for packed in group.rows)
+
+    def release(self) -> None:
+        """Write what is queued, let one user go, and return when that is done."""
+        done = threading.Event()
+        try:
+            self.check()  # Without the lock, as in append.
+            with self._lock:
+                self.check()
+                self._bell.put(done)
+        except StoreClosedError:
+            return
+        if not self.is_own_thread():
+            done.wait()
+
+    def release_later(self) -> None:
+        """Let one user go soon; a finalizer may call this."""
+        self._bell.put(threading.Event())
+
+    def stop(self) -> None:
+        """Write what is queued, end, and return when the file is closed."""
+        self._bell.put(None)
+        self._thread.join()
+
+    def is_own_thread(self) -> bool:
+        """Return whether the caller runs on the writer's thread."""
+        return threading.current_thread() is self._thread
+
+    def disown(self, why: str) -> list[object]:
+        """Refuse everything, in a forked child; return what it has to keep alive."""
+        self._refusal = why
+        return self._appender.handles()
+
+    def _refused(self, why: str) -> StoreClosedError:
+        error = StoreClosedError(why)
+        error.__cause__ = self._cause
+        return error
+
+    # Called on the writer's thread.
+
+    def _run(self) -> None:
+        cause: BaseException | None = None
+        leaving: list[threading.Event] = []
+        try:
+            self._serve(leaving)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait are told
+            cause = error
+        self._end(cause)
+        for done in leaving:
+            done.set()
+
+    def _serve(self, leaving: list[threading.Event]) -> None:
+        while True:
+            rung = self._wait()
+            self._drain()
+            if rung is None:
+                return
+            if isinstance(rung, threading.Event):
+                leaving.append(rung)
+                if self._owner.leave():
+                    return
+                leaving.pop().set()
+
+    def _wait(self) -> int | threading.Event | None:
+        rung: int | threading.Event | None = 0
+        while rung == 0:
+            is_due = self._commits >= CHECKPOINT_WHEN_IDLE_AFTER
+            try:
+                rung = self._bell.get(timeout=IDLE_SECONDS if is_due else None)
+            except Empty:
+                self._checkpoint()
+        if rung == _WORK:
+            with suppress(Empty):
+                return self._bell.get(timeout=LINGER_SECONDS)
+        return rung
+
+    def _drain(self) -> None:
+        while self._take():
+            self._write(list(self._taken))
+        if self._commits >= CHECKPOINT_AFTER:
+            self._checkpoint()
+
+    def _take(self) -> bool:
+        rows = size = 0
+        with self._lock:
+            while self._queue and rows < MOST_ROWS and size < MOST_BYTES:
+                group = self._queue.popleft()
+                self._taken.append(group._replace(after=self._seq))
+                for packed in group.rows:
+                    self._seq += 1
+                    size += packed.size_bytes
+                    if self._follower is not None:
+                        self._follower.follow(self._seq, packed.record)
+                rows += len(group.rows)
+            if not self._queue:
+                self._rung = 0
+            return bool(self._taken)
+
+    def _write(self, groups: Sequence[_Group]) -> None:
+        rows = [
+            self._sealer.seal(packed, seq)
+            for group in groups
+            for seq, packed in enumerate(group.rows, group.after + 1)
+        ]
+        try:
+            if rows:
+                self._appender.append(rows)
+                self._commits += 1
+        except StoreError:
+            if not self._is_stored(rows[-1][0]):
+                if len(groups) == 1:
+                    raise
+                # One row may be more than there is room for: its neighbours fit.
+                for group in groups:
+                    self._write([group])
+                return
+        for group in groups:
+            self._taken.popleft()
+            self._tell(group.on_durable, None)
+
+    def _is_stored(self, seq: int) -> bool:
+        # DuckDB may also raise after a commit, while it folds it into the file.
+        with suppress(StoreError):
+            ((newest,),) = self._connection.fetch("SELECT max(seq) FROM log")
+            return newest is not None and newest >= seq
+        return False
+
+    def _checkpoint(self) -> None:
+        if self._connection.checkpoint():
+            self._commits = 0
+
+    def _end(self, cause: BaseException | None) -> None:
+        with self._lock:
+            self._cause = cause
+            self._refusal = (
+                f"The store {self._path!r} is closed.\nOpen it again."
+                if cause is None
+                else f"The store {self._path!r} could not be written and was closed: "
+                f"{cause}\nWhat was acknowledged is kept. Open it again."
+            )
+            refused = [*self._taken, *self._queue]
+            self._taken.clear()
+            self._queue.clear()
+        self._appender.close()
+        self._owner.end(cause)
+        for group in refused:
+            self._tell(group.on_durable, self._refused(self._refusal))
+        with suppress(Empty):
+            while True:
+                late = self._bell.get_nowait()
+                if isinstance(late, threading.Event):
+                    late.set()
+
+    def _tell(self, on_durable: OnDurable | None, error: BaseException | None) -> None:
+        if on_durable is None:
+            return
+        try:
+            on_durable(error)
+        except Exception:  # noqa: BLE001 - the caller's own, and the rows are written
+            seen = (*sys.exc_info(), self._thread)
+            threading.excepthook(threading.ExceptHookArgs(seen))

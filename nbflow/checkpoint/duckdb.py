@@ -1,0 +1,253 @@
+"""A saver that keeps its log in a DuckDB file.
+
+It knows the contract of a saver and how a head is folded; the file, the rows and
+the writing are `nbflow._database`'s.
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, cast
+
+from nbflow._database.database import open_database
+from nbflow._database.reads import read_ends, read_records
+from nbflow._database.rows import pack
+from nbflow._events import KINDS, LIFECYCLE, RunStarted, ThreadDeleted
+from nbflow.checkpoint.base import BaseCheckpointSaver, Head, fold_head
+from nbflow.errors import StoreClosedError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Collection, Sequence
+
+    from nbflow._database.database import Database
+    from nbflow._events import Record
+
+__all__ = ["DuckDBSaver"]
+
+_LIFECYCLE: Final = frozenset(KINDS[name] for name in LIFECYCLE)
+_RUNS_REMEMBERED: Final = 10_000
+
+
+class DuckDBSaver(BaseCheckpointSaver):
+    """Keep the log of every thread in one DuckDB file.
+
+    One process holds the file at a time; in it, any number of savers on the same
+    path, in any threads, share it. The file is closed when the last saver is closed
+    or garbage, and at the end of the process. What was acknowledged survives a kill
+    at any moment.
+
+    Parameters
+    ----------
+    path : str or path
+        The file. It and its folder are made if need be; ``~`` is the home folder.
+    holder : str, default ""
+        Who opens it, such as a notebook's name: told to another process that wants
+        the file.
+
+    Raises
+    ------
+    UsageError
+        `path` is no file's, such as ``":memory:"``.
+    StoreHeldError
+        Another process holds the file.
+    StoreUnavailableError
+        The folder or file can't be used, is no store, or a newer nbflow wrote it.
+    StoreDamagedError
+        The file is not what was written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> with DuckDBSaver(f"{folder.name}/threads.duckdb") as saver:
+    ...     saver.list_threads()
+    []
+    >>> folder.cleanup()
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, holder: str = "") -> None:
+        self._database = open_database(path, holder)
+        writer = self._database.writer
+        # A finalizer may run anywhere, so it waits for nothing.
+        self._let_go = weakref.finalize(self, writer.release_later)
+        self._let_go.atexit = False
+        self._heads = cast("_Heads", writer.followed(_Heads))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.location!r})"
+
+    @property
+    def scope(self) -> str:
+        """The file's path, without symbolic links."""
+        return self._database.path
+
+    @property
+    def location(self) -> str:
+        """The file's path, without symbolic links."""
+        return self._database.path
+
+    def append(
+        self,
+        records: Sequence[Record],
+        on_durable: Callable[[BaseException | None], None] | None = None,
+    ) -> None:
+        """Queue records at the end of the log.
+
+        As in the base; also:
+
+        Raises
+        ------
+        UnstorableValueError
+            A record would not come back equal; none of `records` is written.
+        """
+        self._check()
+        self._database.writer.append([pack(r) for r in records], on_durable)
+
+    def read(
+        self,
+        thread_id: str,
+        *,
+        run_id: str | None = None,
+        kinds: Collection[str] | None = None,
+        after: int = 0,
+        newest_first: bool = False,
+        limit: int | None = None,
+    ) -> list[Record]:
+        """Return records of a thread, in stored order.
+
+        As in the base; also:
+
+        Raises
+        ------
+        StoreDamagedError
+            A row is not what was written.
+        StoreUnavailableError
+            A newer nbflow wrote a row.
+        """
+        self._check()
+        self._database.writer.flush()
+        begin = self._heads.begin(self._database, thread_id, run_id)
+        return read_records(
+            self._database,
+            thread_id,
+            after=max(after, begin),
+            run_id=run_id,
+            kinds=kinds,
+            newest_first=newest_first,
+            limit=limit,
+        )
+
+    def heads(self, thread_id: str | None = None) -> list[Head]:
+        """Return where threads stand, the most recently updated first."""
+        self._check()
+        if thread_id is not None:
+            head = self._heads.one(self._database, thread_id)
+            return [] if head is None else [head]
+        heads = self._heads.all(self._database)
+        return sorted(heads, key=lambda head: head.updated_at, reverse=True)
+
+    def close(self) -> None:
+        """Write what is queued and let go of the file; a second call does nothing."""
+        if self._let_go.detach() is not None:
+            self._database.writer.release()
+
+    def _check(self) -> None:
+        if not self._let_go.alive:
+            raise StoreClosedError(
+                f"This saver of {self.location!r} is closed.\n"
+                "Make a new DuckDBSaver with that path."
+            )
+
+
+class _Heads:
+    """The heads of a store's threads, as far as somebody asked for them.
+
+    What was in the file when it was opened is read once, on demand; what is written
+    since is folded as it goes. One object serves all savers of the store.
+
+    Parameters
+    ----------
+    opened_at : int
+        The newest `seq` that is not followed.
+    """
+
+    def __init__(self, opened_at: int) -> None:
+        self._opened_at = opened_at
+        self._has_all = opened_at == 0
+        self._heads: dict[str, Head | None] = {}
+        self._deleted: dict[str, int] = {}
+        self._waiting: dict[str, list[Record]] = {}
+        self._begun: dict[tuple[str, str], int] = {}
+
+    def follow(self, seq: int, record: Record) -> None:
+        """Fold a record in; under the writer's lock."""
+        thread_id, event = record.thread_id, record.event
+        run = (thread_id, record.run_id)
+        if run not in self._begun:
+            # A run that is not seen from its first record on has no known begin.
+            self._begun[run] = seq if isinstance(event, RunStarted) else 0
+            if len(self._begun) > _RUNS_REMEMBERED:
+                del self._begun[next(iter(self._begun))]
+        if type(event) not in _LIFECYCLE:
+            return
+        if isinstance(event, ThreadDeleted):
+            self._deleted[thread_id] = seq
+        if self._has_all or thread_id in self._heads:
+            self._heads[thread_id] = fold_head(self._heads.get(thread_id), record)
+        else:
+            self._waiting.setdefault(thread_id, []).append(record)
+
+    def one(self, database: Database, thread_id: str) -> Head | None:
+        """Return the head of a thread, with everything that was appended."""
+        self._load(database, thread_id)
+        with database.writer.paused() as records:
+            head = self._heads.get(thread_id)
+            for record in records:
+                if record.thread_id == thread_id and type(record.event) in _LIFECYCLE:
+                    head = fold_head(head, record)
+        return head
+
+    def all(self, database: Database) -> list[Head]:
+        """Return the heads of all threads, with everything that was appended."""
+        self._load(database, None)
+        with database.writer.paused() as records:
+            heads = dict(self._heads)
+            for record in records:
+                if type(record.event) in _LIFECYCLE:
+                    thread_id = record.thread_id
+                    heads[thread_id] = fold_head(heads.get(thread_id), record)
+        return [head for head in heads.values() if head is not None]
+
+    def begin(self, database: Database, thread_id: str, run_id: str | None) -> int:
+        """Return a `seq` before which nothing visible of a thread or run stands."""
+        self._load(database, thread_id)
+        deleted = self._deleted.get(thread_id, 0)
+        begun = 0 if run_id is None else self._begun.get((thread_id, run_id), 0)
+        return max(deleted, begun - 1)
+
+    def _load(self, database: Database, thread_id: str | None) -> None:
+        if self._has_all or (thread_id is not None and thread_id in self._heads):
+            return
+        database.writer.flush()
+        ends = read_ends(database, self._opened_at, thread_id)
+        loaded: dict[str, Head | None] = {} if thread_id is None else {thread_id: None}
+        for record in ends.records:
+            loaded[record.thread_id] = fold_head(loaded.get(record.thread_id), record)
+        with database.writer.paused():
+            for name, head in loaded.items():
+                self._take(name, head and replace(head, runs=ends.runs[name]))
+            for name, seq in ends.deleted.items():
+                self._deleted.setdefault(name, seq)
+            if thread_id is None:
+                for name in list(self._waiting):
+                    self._take(name, None)
+                self._has_all = True
+
+    def _take(self, thread_id: str, head: Head | None) -> None:
+        # Another thread may have been first.
+        if not self._has_all and thread_id not in self._heads:
+            for record in self._waiting.pop(thread_id, ()):
+                head = fold_head(head, record)
+            self._heads[thread_id] = head

@@ -228,8 +228,10 @@ class Run:
     def _diverged(self, event: TaskCalled, found: Diverged) -> Found | Missing:
         before = found.before
         text = (
-            f"The workflow {self.settings.workflow!r} called {event.name}{event.args} at "
-            f"{caller_line()}, where it had called {before.name}{before.args} before: "
+            f"The workflow {self.settings.workflow!r} called "
+            f"{event.name}({event.args}) at "
+            f"{caller_line()}, where it had called "
+            f"{before.name}({before.args}) before: "
             "its body is not deterministic. Keep times, random numbers and what "
             "changes outside in tasks, whose results are recorded."
         )
@@ -517,7 +519,7 @@ def _text_of(given: tuple[tuple[Any, ...], dict[str, Any]]) -> str:
     args, kwargs = given
     shown = [serde.preview(arg, 80) for arg in args[:8]]
     shown += [f"{name}={serde.preview(v, 80)}" for name, v in list(kwargs.items())[:8]]
-    return f"({', '.join(shown)})"[:200]
+    return ", ".join(shown)[:200]
 
 
 def _is_running(loop: asyncio.AbstractEventLoop) -> bool:

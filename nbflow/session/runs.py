@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow._engine.begin import Settled
 from nbflow._engine.options import Watch, options_from
-from nbflow.session.following import Following
 from nbflow.session.views import RunView, fold
 
 if TYPE_CHECKING:
@@ -24,9 +23,10 @@ if TYPE_CHECKING:
     from nbflow._engine.drive import End
     from nbflow._engine.run import Run
     from nbflow._engine.workflow import Workflow
-    from nbflow._events import Record
     from nbflow._values import Durability, OnDivergence, Replay
     from nbflow.checkpoint.base import BaseCheckpointSaver
+    from nbflow.session.bus import Bus
+    from nbflow.session.following import Following
 
 __all__ = ["RunHandle", "Stretch"]
 
@@ -72,13 +72,15 @@ class RunHandle:
         What is run; it has a saver.
     thread_id : str
         The thread.
-    view : RunView, optional
-        The run so far, where it is taken up from the store.
+    bus : Bus
+        Where its records go.
+    picture : Following
+        The run so far: an empty one, or that of the run which is taken up.
 
     Attributes
     ----------
     following : Following
-        The run's picture, kept up to date.
+        The run's picture.
     end : End, Settled or None
         How the newest stretch ended; None before, and where it could not begin.
     error : BaseException or None
@@ -86,14 +88,20 @@ class RunHandle:
     """
 
     def __init__(
-        self, workflow: Workflow[Any, Any], thread_id: str, view: RunView | None = None
+        self,
+        workflow: Workflow[Any, Any],
+        thread_id: str,
+        bus: Bus,
+        picture: Following,
     ) -> None:
         self.workflow = workflow
         self.thread_id = thread_id
-        self.following = Following(view)
+        self.following = picture
+        self._bus = bus
         self.end: End | Settled | None = None
         self.error: BaseException | None = None
-        self.on_end: list[Callable[[RunHandle], None]] = []
+        self._at_end: list[Callable[[RunHandle], None]] = []
+        self._after_end: list[Callable[[RunHandle], None]] = []
         self._context: Context = copy_context()
         self._lock = threading.Lock()
         self._working = False
@@ -141,7 +149,10 @@ class RunHandle:
         # Prints of the run belong to the cell that began it, whoever continues it.
         context = self._context.copy()
         threading.Thread(
-            target=context.run, args=(self._work, stretch), name="nbflow-run", daemon=True
+            target=context.run,
+            args=(self._work, stretch),
+            name="nbflow-run",
+            daemon=True,
         ).start()
         return True
 
@@ -167,6 +178,29 @@ class RunHandle:
         if run is not None:
             run.stop(reason)
 
+    def when_ended(self, notify: Callable[[RunHandle], None]) -> None:
+        """Have `notify` called at the end of each stretch, before `wait` returns.
+
+        At once, where the newest has ended already.
+        """
+        with self._lock:
+            self._at_end.append(notify)
+            ended = not self._working and self.end is not None
+        if ended:
+            notify(self)
+
+    def after_end(self, notify: Callable[[RunHandle], None]) -> None:
+        """Have `notify` called after each stretch, when another may begin."""
+        with self._lock:
+            self._after_end.append(notify)
+
+    def result(self) -> tuple[bool, Any]:
+        """Return whether the newest stretch finished the run, and its result."""
+        end = self.end
+        if end is None or end.interrupts or getattr(end, "error", None) is not None:
+            return False, None
+        return getattr(end, "status", "finished") == "finished", end.value
+
     @property
     def running_tasks(self) -> tuple[str, ...]:
         """Names of the tasks whose bodies are at work."""
@@ -180,11 +214,14 @@ class RunHandle:
             self.error = error
         finally:
             self.following.flush()
+            for notify in tuple(self._at_end):
+                notify(self)
             with self._lock:
                 self._working = False
                 self._run = None
+                then = tuple(self._after_end)
             self._done.set()
-        for notify in tuple(self.on_end):
+        for notify in then:
             notify(self)
 
     def _execute(self, stretch: Stretch) -> End | Settled:
@@ -198,7 +235,7 @@ class RunHandle:
         if stretch.max_concurrency is not None:
             config["max_concurrency"] = stretch.max_concurrency
         watch = Watch(
-            observers=(self._see,),
+            observers=(self._bus.show,),
             on_run=self._on_run,
             cell=stretch.cell,
             by=stretch.by,
@@ -211,15 +248,12 @@ class RunHandle:
 
     def _on_run(self, run: Run) -> None:
         if run.recorded.resumed:
+            # What was written since the picture was last looked at.
             records = self.saver.read(self.thread_id, run_id=run.settings.run_id)
             self.following.update(fold(RunView(), records))
-        else:
-            self.following.update(RunView())
+        self._bus.draw(run.settings.run_id, self.following)
         with self._lock:
             self._run = run
             reason = self._stop_reason
         if reason is not None:
             run.stop(reason)
-
-    def _see(self, record: Record) -> None:
-        self.following.show((record,))

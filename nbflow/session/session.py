@@ -23,13 +23,15 @@ from nbflow.errors import (
     UnknownInterruptError,
     UsageError,
 )
+from nbflow.session.bus import Bus, view_of
+from nbflow.session.following import Following
 from nbflow.session.places import StorePlace, default_store
 from nbflow.session.questions import check_answer
 from nbflow.session.runs import RunHandle, Stretch
-from nbflow.session.views import RunView, fold, settled
+from nbflow.session.views import RunView
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Mapping, MutableMapping
 
     from nbflow._events import Record
     from nbflow.checkpoint.base import BaseCheckpointSaver, Head
@@ -82,6 +84,7 @@ class Session:
         self._place: StorePlace | None = None
         self._saver: BaseCheckpointSaver | None = None
         self._asked_store = store
+        self._bus = Bus()
         self._runs: dict[tuple[Any, str], RunHandle] = {}
         self._queued: dict[RunHandle, dict[str, Any]] = {}
 
@@ -135,7 +138,11 @@ class Session:
             except BaseException:
                 self._place, self._saver, self._asked_store = before
                 raise
-        if before[1] is not None and before[1] is not opened and not self._is_used(before[1]):
+        if (
+            before[1] is not None
+            and before[1] is not opened
+            and not self._is_used(before[1])
+        ):
             before[1].close()
 
     def _is_used(self, saver: BaseCheckpointSaver) -> bool:
@@ -198,15 +205,19 @@ class Session:
         saver = workflow.checkpointer
         assert saver is not None  # noqa: S101 - with_store sees to it
         head = saver.head(asked.thread_id)
-        handle = self._handle(workflow, saver, asked.thread_id, head)
+        goes_on = (
+            not asked.new
+            and head is not None
+            and self.goes_on(saver, head, asked.value)
+        )
+        handle = self._handle(
+            workflow, saver, asked.thread_id, head if goes_on or asked.once else None
+        )
         if asked.once and head is not None:
-            value = self._finished_value(saver, head, workflow, asked.value)
-            if value is not None:
-                handle.end = value
+            handle.end = self._finished_value(saver, head, workflow, asked.value)
+            if handle.end is not None:
                 return handle
-        given: Any = NewInput(asked.value)
-        if not asked.new and head is not None and self.goes_on(saver, head, asked.value):
-            given = None
+        given = None if goes_on else NewInput(asked.value)
         if not handle.begin(replace(asked.stretch, given=given)):
             raise UsageError(
                 f"Thread {asked.thread_id!r} is being worked on in this kernel.\n"
@@ -253,9 +264,9 @@ class Session:
             known = self._runs.get((saver.scope, thread_id))
             if known is not None and known.is_working:
                 return known
-            view = RunView() if head is None else view_of(saver, head)
-            handle = RunHandle(workflow, thread_id, view)
-            handle.on_end.append(self._send_queued)
+            picture = Following() if head is None else self._bus.picture_of(saver, head)
+            handle = RunHandle(workflow, thread_id, self._bus, picture)
+            handle.after_end(self._send_queued)
             self._runs[saver.scope, thread_id] = handle
             return handle
 
@@ -267,45 +278,60 @@ class Session:
     # What a person does with them.
 
     def answer(
-        self, thread_id: str, interrupt_id: str | None, value: Any, *, by: str = ""
+        self, thread_id: str, answers: Mapping[str | None, Any], *, by: str = ""
     ) -> RunHandle | None:
-        """Answer a question, and go on with its run where that can be done.
+        """Answer questions, and go on with their run where that can be done.
 
         Parameters
         ----------
-        interrupt_id : str or None
-            The question; None where exactly one is pending.
-        value : Any
-            The answer, as the question's form or a file gives it.
+        answers : mapping
+            By the question's id, or None where exactly one is pending: answers as
+            the question's form or a file gives them.
 
         Returns
         -------
         RunHandle or None
             The run that goes on; None where its workflow is not defined in this
-            kernel: then the answer is kept, and running its cell uses it.
+            kernel: then the answers are kept, and running its cell uses them.
 
         Raises
         ------
         InvalidAnswerError
-            The answer does not fit; nothing is saved.
+            An answer does not fit; nothing is saved.
         UnknownInterruptError, ThreadNotFoundError
             There is no such question, or no such thread.
         """
         saver, head = self.find_thread(thread_id)
         handle = self._runs.get((saver.scope, thread_id))
-        view = handle.view if handle is not None else view_of(saver, head)
-        question = _question(view, interrupt_id)
-        answers = {question.interrupt_id: check_answer(question, value)}
+        picture = self._bus.picture_of(saver, head)
+        checked = dict(_checked(picture.view, key, answers[key]) for key in answers)
         workflow = self._workflow_of(head, handle)
         if workflow is None:
-            record_answers(saver, thread_id, Command(resume=answers), by=by)
+            record_answers(saver, thread_id, Command(resume=checked), by=by)
+            picture.update(view_of(saver, head))
             return None
         if handle is None:
             handle = self._handle(workflow, saver, thread_id, head)
         handle.workflow = workflow
         with self._lock:
-            if not handle.go_on(Command(resume=answers), by=by):
-                self._queued.setdefault(handle, {}).update(answers)
+            if not handle.go_on(Command(resume=checked), by=by):
+                self._queued.setdefault(handle, {}).update(checked)
+        return handle
+
+    def answer_with(
+        self,
+        workflow: Workflow[Any, Any],
+        thread_id: str,
+        answer: Any,
+        stretch: Stretch,
+    ) -> RunHandle:
+        """Answer a thread's only question, and go on with this workflow."""
+        workflow = self.with_store(workflow)
+        saver, head = self.find_thread(thread_id)
+        handle = self._handle(workflow, saver, thread_id, head)
+        view = self._bus.picture_of(saver, head).view
+        key, value = _checked(view, None, answer)
+        handle.begin(replace(stretch, given=Command(resume={key: value})))
         return handle
 
     def resume(self, thread_id: str, stretch: Stretch | None = None) -> RunHandle:
@@ -400,26 +426,25 @@ class Session:
         known = tuple(head.thread_id for head in self.threads())
         raise ThreadNotFoundError(thread_id, known=known)
 
-    def view(self, thread_id: str) -> RunView:
-        """Return the picture of a thread's last run, live or from the store."""
+    def picture(self, thread_id: str) -> Following:
+        """Return the picture of a thread's newest run; it is kept up to date."""
         saver, head = self.find_thread(thread_id)
-        handle = self._runs.get((saver.scope, thread_id))
-        if handle is not None and handle.view.run_id == head.run_id:
-            return handle.view
-        return view_of(saver, head)
+        return self._bus.picture_of(saver, head)
 
     def pending(self) -> list[RunView]:
         """Return the pictures of all runs that wait for a person."""
-        return [self.view(h.thread_id) for h in self.threads() if h.pending]
+        return [self.picture(h.thread_id).view for h in self.threads() if h.pending]
 
 
-def view_of(saver: BaseCheckpointSaver, head: Head) -> RunView:
-    """Return the picture of a thread's last run from its records."""
-    records = saver.read(head.thread_id, run_id=head.run_id)
-    return settled(fold(RunView(), records))
+def _checked(view: RunView, interrupt_id: str | None, value: Any) -> tuple[str, Any]:
+    question = _question(view, interrupt_id)
+    if question is None:
+        # Answered before: the engine knows whether this is the same answer.
+        return interrupt_id or "", value
+    return question.interrupt_id, check_answer(question, value)
 
 
-def _question(view: RunView, interrupt_id: str | None) -> QuestionView:
+def _question(view: RunView, interrupt_id: str | None) -> QuestionView | None:
     pending = [q for q in view.questions if not q.answered]
     ids = tuple(q.interrupt_id for q in pending)
     if interrupt_id is None:
@@ -427,10 +452,7 @@ def _question(view: RunView, interrupt_id: str | None) -> QuestionView:
             return pending[0]
         reason = "ambiguous" if pending else "not_pending"
         raise UnknownInterruptError(reason, (), ids)
-    for question in pending:
-        if question.interrupt_id == interrupt_id:
-            return question
-    raise UnknownInterruptError("not_pending", (interrupt_id,), ids)
+    return next((q for q in pending if q.interrupt_id == interrupt_id), None)
 
 
 def _started(saver: BaseCheckpointSaver, head: Head) -> RunStarted | None:

@@ -203,9 +203,9 @@ def test_on_a_failure_running_tasks_are_recorded_and_queued_ones_dropped(
         workflow.invoke("go", {**config, "max_concurrency": 2})
 
     status = {t.arguments: t.status for t in workflow.get_state(config).tasks[1:]}
-    assert status["(0)"] == "failed"
-    assert status["(1)"] == "finished"
-    assert status["(5)"] == "dropped"
+    assert status["0"] == "failed"
+    assert status["1"] == "finished"
+    assert status["5"] == "dropped"
     assert "running" not in status.values()
 
 

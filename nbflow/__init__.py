@@ -1,0 +1,91 @@
+"""Durable workflows in a Jupyter notebook: every finished step is kept.
+
+Names are loaded when they are first used: ``import nbflow`` loads neither IPython
+nor duckdb.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from nbflow.config import get_config, get_store, get_stream_writer
+    from nbflow.func import entrypoint, task
+    from nbflow.session.api import (
+        cancel,
+        history,
+        pending,
+        resume,
+        show,
+        store,
+        threads,
+    )
+    from nbflow.types import Command, Interrupt, RetryPolicy, interrupt
+
+__all__ = [
+    "Command",
+    "Interrupt",
+    "RetryPolicy",
+    "cancel",
+    "entrypoint",
+    "get_config",
+    "get_store",
+    "get_stream_writer",
+    "history",
+    "interrupt",
+    "pending",
+    "resume",
+    "show",
+    "store",
+    "task",
+    "threads",
+]
+
+_HOMES: Final = {
+    "Command": "types",
+    "Interrupt": "types",
+    "RetryPolicy": "types",
+    "cancel": "session.api",
+    "entrypoint": "func",
+    "get_config": "config",
+    "get_store": "config",
+    "get_stream_writer": "config",
+    "history": "session.api",
+    "interrupt": "types",
+    "pending": "session.api",
+    "resume": "session.api",
+    "show": "session.api",
+    "store": "session.api",
+    "task": "func",
+    "threads": "session.api",
+}
+
+try:
+    __version__ = version("nbflow")
+except PackageNotFoundError:
+    __version__ = "0+unknown"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nbflow' has no attribute {name!r}")
+    return getattr(import_module(f"nbflow.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """Load the magics: ``%load_ext nbflow``."""
+    from nbflow.magics import load  # noqa: PLC0415 - needs IPython
+
+    load(shell)
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    return [{"src": "labextension", "dest": "nbflow"}]

@@ -1,0 +1,313 @@
+"""`%%workflow` and `%workflow`: from words to the session, and back to the cell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, assert_never
+
+from IPython.core.magic import (
+    Magics,
+    line_cell_magic,
+    magics_class,
+    no_var_expand,
+)
+
+from nbflow._engine.state import history_of
+from nbflow._engine.workflow import Workflow
+from nbflow._values import UNSET
+from nbflow.errors import ThreadNotFoundError, UsageError
+from nbflow.func import entrypoint
+from nbflow.magics.arguments import parse_cell_line, parse_line
+from nbflow.magics.commands import (
+    CancelCommand,
+    CellOptions,
+    HelpCommand,
+    HistoryCommand,
+    LineCommand,
+    PendingCommand,
+    ResumeCommand,
+    RunCommand,
+    ShowCommand,
+    StoreCommand,
+    ThreadsCommand,
+)
+from nbflow.session.body import FinishedNames, compile_body, define
+from nbflow.session.cells import (
+    DefiningCell,
+    WorkflowCell,
+    cell_name,
+    default_input,
+    needs_input,
+    parse_cell,
+)
+from nbflow.session.places import orphans
+from nbflow.session.reports import (
+    Report,
+    history_report,
+    pending_report,
+    threads_report,
+)
+from nbflow.session.session import Beginning
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from nbflow.magics.notebook import Notebook
+    from nbflow.session.runs import RunHandle
+
+__all__ = ["WorkflowMagics"]
+
+
+@magics_class
+class WorkflowMagics(Magics):
+    """The magics of one shell.
+
+    Parameters
+    ----------
+    shell : InteractiveShell
+        IPython's.
+    notebook : Notebook
+        The shell with its session.
+    """
+
+    def __init__(self, shell: InteractiveShell, notebook: Notebook) -> None:
+        super().__init__(shell)
+        self.notebook = notebook
+
+    @no_var_expand
+    @line_cell_magic
+    def workflow(self, line: str, cell: str | None = None) -> Any:
+        """Run a cell as a durable workflow; see ``%workflow help``."""
+        if cell is None:
+            return run_line(self.notebook, parse_line(line))
+        options = parse_cell_line(line)
+        if isinstance(options, HelpCommand):
+            print(options.text)  # noqa: T201 - what was asked for
+            return None
+        return run_cell(self.notebook, line, cell, options)
+
+
+# A cell.
+
+
+def run_cell(notebook: Notebook, line: str, cell: str, options: CellOptions) -> Any:
+    """Define what a cell defines, and run the workflow that it is or holds.
+
+    Returns
+    -------
+    Any
+        The result, which is the cell's value.
+    """
+    shell = notebook.shell
+    # The magic's own line stays, so that line numbers are those of the editor.
+    source = f"# %%workflow {line}\n{shell.transform_cell(cell)}"
+    filename = shell.compile.cache(source, shell.execution_count, raw_code=cell)
+    flags = shell.compile.flags
+    parsed = parse_cell(
+        source,
+        filename=filename,
+        name=options.name,
+        default_name=cell_name(_cell_id(shell)),
+        flags=flags,
+    )
+    try:
+        workflow, names = _workflow_of(notebook, parsed, flags)
+    except BaseException as error:
+        raise notebook.shown(error) from None
+    value = _input_of(notebook, workflow, options)
+    if value is UNSET and options.resume is None:
+        name = workflow.name
+        print(  # noqa: T201 - the cell says what it did
+            f"Defined workflow {name!r}. It needs an input: run the cell with "
+            f"-i EXPR, or use %workflow run {name} -i EXPR."
+        )
+        return None
+    return run(notebook, workflow, value, options, names)
+
+
+def _cell_id(shell: InteractiveShell) -> str | None:
+    found = getattr(shell, "parent_header", None) or {}
+    metadata = found.get("metadata") or {} if isinstance(found, dict) else {}
+    cell_id = metadata.get("cellId")
+    return cell_id if isinstance(cell_id, str) else None
+
+
+def _workflow_of(
+    notebook: Notebook, cell: DefiningCell | WorkflowCell, flags: int
+) -> tuple[Workflow[Any, Any], list[FinishedNames]]:
+    namespace = notebook.shell.user_ns
+    match cell:
+        case DefiningCell(name=name):
+            define(cell, namespace, flags=flags)
+            found = namespace.get(name)
+            if not isinstance(found, Workflow):
+                raise UsageError(
+                    f"{name!r} is a {type(found).__name__}, not a workflow.\n"
+                    "Decorate it with nbflow's entrypoint, as the outermost decorator."
+                )
+            return found, []
+        case WorkflowCell():
+            names: list[FinishedNames] = []
+            body = compile_body(cell, namespace, flags=flags, on_return=names.append)
+            return entrypoint()(body), names
+        case _:
+            assert_never(cell)
+
+
+def _input_of(
+    notebook: Notebook, workflow: Workflow[Any, Any], options: CellOptions
+) -> Any:
+    if options.input is not None:
+        return notebook.value_of(options.input)
+    function = workflow.definition.spec.func
+    return UNSET if needs_input(function) else default_input(function)
+
+
+def run(
+    notebook: Notebook,
+    workflow: Workflow[Any, Any],
+    value: Any,
+    options: CellOptions,
+    names: list[FinishedNames],
+) -> Any:
+    """Begin or continue a run under its cell, and return its result."""
+    session = notebook.session
+    thread_id = options.thread or workflow.name
+    stretch = notebook.stretch(options)
+    if options.resume is not None:
+        answer = notebook.value_of(options.resume)
+        handle = session.answer_with(workflow, thread_id, answer, stretch)
+    else:
+        handle = session.begin(
+            workflow,
+            Beginning(thread_id, value, options.new, options.once, stretch),
+        )
+    _publish_at_end(notebook, handle, names, options.out)
+    if handle.is_working or not options.once:
+        notebook.show(handle, panel=options.panel)
+    return notebook.finish(handle, options)
+
+
+def _publish_at_end(
+    notebook: Notebook, handle: RunHandle, names: list[FinishedNames], out: str | None
+) -> None:
+    namespace = notebook.shell.user_ns
+
+    def publish(ended: RunHandle) -> None:
+        found, value = ended.result()
+        if not found:
+            return
+        if names:
+            names[-1].publish(namespace)
+        if out:
+            namespace[out] = value
+
+    handle.when_ended(publish)
+
+
+# A line.
+
+
+def run_line(notebook: Notebook, command: LineCommand) -> Any:
+    """Do what a line says, and return what the cell shows."""
+    session = notebook.session
+    match command:
+        case RunCommand(name=name, options=options):
+            return _run_by_name(notebook, name, options)
+        case ResumeCommand():
+            return _resume(notebook, command)
+        case CancelCommand(thread=thread):
+            return _cancel(notebook, thread)
+        case ThreadsCommand():
+            return threads_report(session.threads())
+        case HistoryCommand(thread=thread):
+            return history(notebook, thread)
+        case PendingCommand(thread=thread):
+            views = session.pending()
+            return pending_report([v for v in views if thread in (None, v.thread_id)])
+        case ShowCommand(target=target):
+            return notebook.show(_thread_of(notebook, target))
+        case StoreCommand(path=path):
+            return _store(notebook, path)
+        case HelpCommand(text=text):
+            print(text)  # noqa: T201 - what was asked for
+            return None
+        case _:
+            assert_never(command)
+
+
+def _run_by_name(notebook: Notebook, name: str, options: CellOptions) -> Any:
+    session = notebook.session
+    found = notebook.value_of(name) if "." in name else session.workflow(name)
+    if not isinstance(found, Workflow):
+        known = ", ".join(map(repr, session.workflow_names())) or "none"
+        raise UsageError(
+            f"{name!r} is not a workflow of this notebook. Defined here: {known}.\n"
+            "Run the cell that defines it first."
+        )
+    value = _input_of(notebook, found, options)
+    if value is UNSET and options.resume is None:
+        raise UsageError(
+            f"The workflow {name!r} needs an input.\nGive it: %workflow run {name} -i EXPR"
+        )
+    return run(notebook, found, value, options, [])
+
+
+def _resume(notebook: Notebook, command: ResumeCommand) -> Any:
+    session, thread_id = notebook.session, command.thread
+    stretch = notebook.stretch(command.options)
+    if command.answer is None:
+        handle: RunHandle | None = session.resume(thread_id, stretch)
+    else:
+        answer = notebook.value_of(command.answer)
+        handle = session.answer(
+            thread_id, {command.interrupt_id: answer}, by=stretch.by
+        )
+    if handle is None:
+        _, head = session.find_thread(thread_id)
+        print(  # noqa: T201 - the line says what it did
+            f"The answer is kept. Run the cell that defines {head.workflow!r} to go on."
+        )
+        return None
+    _publish_at_end(notebook, handle, [], command.options.out)
+    notebook.show(handle, panel=command.options.panel)
+    return notebook.finish(handle, command.options)
+
+
+def _cancel(notebook: Notebook, thread: str | None) -> None:
+    stopped = notebook.session.stop(thread)
+    if not stopped:
+        which = "No run" if thread is None else f"No run of thread {thread!r}"
+        raise UsageError(f"{which} is at work in this kernel.\nSee %workflow threads.")
+    print(f"Asked to stop: {', '.join(stopped)}.")  # noqa: T201 - what it did
+
+
+def history(notebook: Notebook, thread: str | None) -> Report:
+    """Return a thread's history; None is the thread used last."""
+    thread_id = _thread_of(notebook, thread)
+    saver, head = notebook.session.find_thread(thread_id)
+    config = {"configurable": {"thread_id": thread_id}}
+    return history_report(thread_id, history_of(saver, head.workflow, config))
+
+
+def _thread_of(notebook: Notebook, target: str | None) -> str:
+    threads = notebook.session.threads()
+    if target is None:
+        if not threads:
+            raise ThreadNotFoundError("")
+        return threads[0].thread_id
+    for head in threads:
+        if target == head.thread_id or (
+            len(target) >= 8 and head.run_id.startswith(target)  # noqa: PLR2004 - shown so
+        ):
+            return head.thread_id
+    raise ThreadNotFoundError(target, known=[head.thread_id for head in threads])
+
+
+def _store(notebook: Notebook, path: str | None) -> None:
+    session = notebook.session
+    if path is not None:
+        session.use_store(path)
+    place = session.place
+    print(f"{place.path}\n  {place.reason}")  # noqa: T201 - what was asked for
+    for found in orphans(place.path.parent):
+        print(f"  without a notebook: {found.path.name}  ({found.adopt})")  # noqa: T201

@@ -1,0 +1,97 @@
+"""What the line magic does, as functions: for scripts, loops and other cells."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nbflow._engine.state import history_of
+from nbflow._values import UNSET
+from nbflow.session.current import current_session
+from nbflow.session.reports import (
+    Report,
+    history_report,
+    pending_report,
+    threads_report,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nbflow.session.runs import RunHandle
+    from nbflow.session.views import RunView
+
+__all__ = ["cancel", "history", "pending", "resume", "show", "store", "threads"]
+
+
+def threads() -> Report:
+    """Return the threads of this kernel's stores, the newest first."""
+    return threads_report(current_session().threads())
+
+
+def history(thread_id: str) -> Report:
+    """Return the checkpoints of a thread, the newest first.
+
+    Raises
+    ------
+    ThreadNotFoundError
+        No store of this kernel has it.
+    """
+    saver, head = current_session().find_thread(thread_id)
+    config = {"configurable": {"thread_id": thread_id}}
+    return history_report(thread_id, history_of(saver, head.workflow, config))
+
+
+def pending() -> Report:
+    """Return every question that waits for a person."""
+    return pending_report(current_session().pending())
+
+
+def show(thread_id: str) -> RunView:
+    """Return the picture of a thread's newest run.
+
+    Raises
+    ------
+    ThreadNotFoundError
+        No store of this kernel has it.
+    """
+    return current_session().picture(thread_id).view
+
+
+def resume(
+    thread_id: str, answer: Any = UNSET, *, interrupt_id: str | None = None
+) -> RunHandle | None:
+    """Go on with a thread's run, with an answer or without.
+
+    Parameters
+    ----------
+    thread_id : str
+        The thread.
+    answer : Any, optional
+        The answer to its question, in the form's terms.
+    interrupt_id : str, optional
+        Which question, where several are pending.
+
+    Returns
+    -------
+    RunHandle or None
+        The run, at work; None where the answer is only kept, since the workflow is
+        not defined in this kernel.
+
+    Raises
+    ------
+    ThreadNotFoundError, UnknownInterruptError, InvalidAnswerError, UsageError
+        Nothing is run or saved.
+    """
+    if answer is UNSET:
+        return current_session().resume(thread_id)
+    return current_session().answer(thread_id, {interrupt_id: answer}, by="nbflow.resume")
+
+
+def cancel(thread_id: str | None = None) -> list[str]:
+    """Ask the runs of this kernel, or of one thread, to stop; return their threads."""
+    return current_session().stop(thread_id)
+
+
+def store() -> Path:
+    """Return the path of this kernel's store."""
+    return current_session().place.path

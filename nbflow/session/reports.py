@@ -1,0 +1,151 @@
+"""Lists for people: threads, a thread's history, what waits for an answer.
+
+Each is a value with a plain text and an inert table; nothing in them is markup of
+the user's.
+"""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from nbflow import serde
+from nbflow.session.questions import question_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nbflow._values import StateSnapshot
+    from nbflow.checkpoint.base import Head
+    from nbflow.session.views import RunView
+
+__all__ = ["Report", "history_report", "pending_report", "threads_report"]
+
+_CELL_LIMIT = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A small table.
+
+    Attributes
+    ----------
+    title : str
+        What it lists.
+    columns : tuple of str
+        Their names.
+    rows : tuple of tuple of str
+        Their texts.
+    empty : str
+        What is said in place of no rows.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    empty: str
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        if not self.rows:
+            return f"{self.title}: {self.empty}"
+        table = (self.columns, *self.rows)
+        widths = [max(len(row[i]) for row in table) for i in range(len(self.columns))]
+        lines = [_line(row, widths) for row in table]
+        return "\n".join([self.title, *lines])
+
+    def _repr_html_(self) -> str:
+        title = html.escape(self.title)
+        if not self.rows:
+            return f"<p>{title}: {html.escape(self.empty)}</p>"
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in self.rows
+        )
+        return (
+            f"<table><caption>{title}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        )
+
+
+def threads_report(heads: Iterable[Head]) -> Report:
+    """List threads, the most recently updated first."""
+    rows = [
+        (
+            head.thread_id,
+            head.workflow,
+            head.status,
+            str(head.runs),
+            str(len(head.pending)),
+            _time(head.updated_at),
+        )
+        for head in heads
+    ]
+    columns = ("thread", "workflow", "status", "runs", "questions", "updated (UTC)")
+    return _report("Threads", columns, rows, "none yet. Run a workflow.")
+
+
+def history_report(thread_id: str, snapshots: Iterable[StateSnapshot]) -> Report:
+    """List the checkpoints of a thread, the newest first."""
+    columns = ("step", "source", "next", "values", "tasks", "run", "created (UTC)")
+    rows = [_checkpoint(snapshot) for snapshot in snapshots]
+    return _report(f"History of thread {thread_id!r}", columns, rows, "no checkpoint.")
+
+
+def _checkpoint(snapshot: StateSnapshot) -> tuple[str, ...]:
+    metadata: dict[str, Any] = snapshot.metadata or {}
+    done = sum(task.status == "finished" for task in snapshot.tasks)
+    calls = len(snapshot.tasks) - 1
+    return (
+        str(metadata.get("step", "")),
+        str(metadata.get("source", "")),
+        ", ".join(snapshot.next),
+        serde.preview(snapshot.values, _CELL_LIMIT),
+        f"{done} of {calls}" if calls > 0 else "",
+        str(metadata.get("run_id", ""))[:8],
+        (snapshot.created_at or "")[:19].replace("T", " "),
+    )
+
+
+def pending_report(views: Sequence[RunView]) -> Report:
+    """List every question that waits for a person."""
+    rows = [
+        (
+            view.thread_id,
+            question.source or view.workflow,
+            question_of(question, view.thread_id)["text"],
+            question.interrupt_id,
+            _time(question.asked_at),
+        )
+        for view in views
+        for question in view.questions
+        if not question.answered
+    ]
+    columns = ("thread", "asked by", "question", "id", "asked (UTC)")
+    return _report("Pending questions", columns, rows, "none.")
+
+
+def _report(
+    title: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], empty: str
+) -> Report:
+    cut = (tuple(_one_line(cell) for cell in row) for row in rows)
+    return Report(title, columns, tuple(cut), empty)
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _CELL_LIMIT else f"{line[: _CELL_LIMIT - 1]}…"
+
+
+def _line(row: tuple[str, ...], widths: list[int]) -> str:
+    cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+    return "  ".join(cells).rstrip()
+
+
+def _time(at: int) -> str:
+    return datetime.fromtimestamp(at / 1_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,186 @@
+"""What a line of `%%workflow` or `%workflow` asks for, as frozen values.
+
+They hold text as it was written: an expression is still to be evaluated, a thread
+still to be found. Nothing here knows how a line is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from nbflow._values import OnDivergence, Replay
+
+__all__ = [
+    "CancelCommand",
+    "CellOptions",
+    "HelpCommand",
+    "HistoryCommand",
+    "LineCommand",
+    "PendingCommand",
+    "ResumeCommand",
+    "RunCommand",
+    "RunOptions",
+    "ShowCommand",
+    "StoreCommand",
+    "ThreadsCommand",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How a run is run, begun or continued.
+
+    Attributes
+    ----------
+    wait : bool
+        Keep the cell busy until a person has answered.
+    background : bool
+        Let the cell end at once.
+    out : str or None
+        Variable that the result is bound to.
+    replay : str or None
+        What a continued run reuses; None is the workflow's own choice.
+    on_divergence : str or None
+        What happens where the body asks for other calls than before; None is the
+        workflow's own choice.
+    answers : str or None
+        File with answers.
+    panel : bool
+        Whether the run's panel is shown.
+    """
+
+    wait: bool = False
+    background: bool = False
+    out: str | None = None
+    replay: Replay | None = None
+    on_divergence: OnDivergence | None = None
+    answers: str | None = None
+    panel: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellOptions(RunOptions):
+    """What `%%workflow` was told, and `%workflow run` after its name.
+
+    Attributes
+    ----------
+    name : str or None
+        The workflow.
+    input : str or None
+        Python expression of the input.
+    thread : str or None
+        The thread; None is the workflow's name.
+    new : bool
+        Always begin a new run.
+    once : bool
+        Take the result of a finished run of the same code and input.
+    resume : str or None
+        Python expression of the answer to the pending question.
+    """
+
+    name: str | None = None
+    input: str | None = None
+    thread: str | None = None
+    new: bool = False
+    once: bool = False
+    resume: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommand:
+    """Run a workflow of the notebook.
+
+    Attributes
+    ----------
+    name : str
+        The workflow's variable, perhaps with dots.
+    options : CellOptions
+        As in a cell; its `name` is the same.
+    """
+
+    name: str
+    options: CellOptions
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeCommand:
+    """Continue a thread, with an answer or without.
+
+    Attributes
+    ----------
+    thread : str
+        The thread.
+    answer : str or None
+        Python expression of the answer; None continues without one.
+    interrupt_id : str or None
+        The question that is answered; None is the only one.
+    options : RunOptions
+        How it runs on.
+    """
+
+    thread: str
+    answer: str | None
+    interrupt_id: str | None
+    options: RunOptions
+
+
+@dataclass(frozen=True, slots=True)
+class CancelCommand:
+    """Stop a thread's run, or with None the only one that is running."""
+
+    thread: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadsCommand:
+    """List the threads of the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryCommand:
+    """Show a thread's runs; None is the thread used last."""
+
+    thread: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PendingCommand:
+    """Show the pending questions of a thread, or with None of all."""
+
+    thread: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShowCommand:
+    """Show the panel of a run or of a thread's last run; None is the last run."""
+
+    target: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCommand:
+    """Name the store, or with a path use another."""
+
+    path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HelpCommand:
+    """Print a text that explains."""
+
+    text: str
+
+
+LineCommand: TypeAlias = (
+    RunCommand
+    | ResumeCommand
+    | CancelCommand
+    | ThreadsCommand
+    | HistoryCommand
+    | PendingCommand
+    | ShowCommand
+    | StoreCommand
+    | HelpCommand
+)

@@ -347,7 +347,7 @@ class _ClassReads(ast.NodeTransformer):
         # Names with two leading underscores are other names inside of a class.
         bound = {name for name in bindings_of(node).own if name[:2] != "__"}
         self._shadowed = self._own & bound
-        self._visit_all(node.body)
+        self.generic_visit(ast.Module(node.body, type_ignores=[]))
         self._shadowed = around
         return node
 
@@ -378,8 +378,21 @@ class _ClassReads(ast.NodeTransformer):
         return self._outermost(node)
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        if node.id not in self._shadowed or not isinstance(node.ctx, ast.Load):
-            return node
+        if node.id in self._shadowed and isinstance(node.ctx, ast.Load):
+            return self._read(node)
+        return node
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> list[ast.stmt]:
+        node.value = self.visit(node.value)
+        target = node.target
+        if not isinstance(target, ast.Name):
+            node.target = self.visit(target)
+        elif target.id in self._shadowed:
+            first = ast.Assign(targets=[target], value=self._read(target))
+            return [ast.copy_location(first, node), node]
+        return [node]
+
+    def _read(self, node: ast.Name) -> ast.expr:
         text = f"{node.id} if {node.id!r} in {_NAMES}.here() else (lambda: {node.id})()"
         read = ast.parse(text, mode="eval").body
         for part in ast.walk(read):

@@ -317,6 +317,7 @@ def test_the_default_of_the_first_parameter_is_what_a_workflow_begins_with() -> 
 
     assert default_input(with_default) == 5
     assert default_input(without) is UNSET
+    assert default_input(lambda: 1) is UNSET
 
 
 def test_a_defining_cell_leaves_its_definitions_in_the_notebook() -> None:

@@ -551,6 +551,31 @@ def test_an_inner_class_and_a_comprehension_read_the_cells_variable() -> None:
     assert run(text) == ([10, 20], (1, 2))
 
 
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("x = (lambda n=n: n)()", 5),
+        ("x = (lambda: n)()", 5),
+        ("x = [n for _ in [1]][0]", 5),
+        ("x = {n for n in [n]}.pop()", 5),
+        ("x = {k: v for k, v in [(1, n)]}[1]", 5),
+        ("x = next(i for i in [n])", 5),
+        ("def get(m=n): return m\n    x = get()", 5),
+        ("async def get(m=n): return m\n    x = get.__defaults__[0]", 5),
+        ("n += 1\n    x = n", 6),
+        ("x = n\n    n = 7", 5),
+        ("n = 7\n    x = n", 7),
+        ("n = 7\n    del n\n    x = n", 5),
+    ],
+)
+def test_a_class_that_binds_a_name_reads_the_cells_before(
+    member: str, value: int
+) -> None:
+    text = f"n = 5\nclass C:\n    {member}\n    n = 9\nC.x"
+
+    assert run(text, {"n": "the notebook's"}) == value
+
+
 def test_future_annotations_hold_for_the_whole_cell() -> None:
     text = '''
         """What the cell does."""

@@ -105,7 +105,7 @@ def test_the_notebook_that_vscode_names_wins_over_the_session(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "elsewhere", ["/home/someone/else/mine.ipynb", r"c:\Users\me\mine.ipynb"]
+    "elsewhere", ["/nowhere/else/mine.ipynb", r"c:\elsewhere\mine.ipynb"]
 )
 def test_a_path_of_vscodes_own_machine_means_nothing_on_a_server(
     elsewhere: str, tmp_path: Path

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeAlias
 
-from nbflow._values import Payload
+from nbflow._values import Payload  # noqa: TC001 - the rows' types are read from here
 
 __all__ = [
     "KINDS",

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import (
+    Any,
+    ClassVar,
+    Final,
+    Generic,
+    Literal,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+)
 
 __all__ = [
     "UNSET",
     "CachePolicy",
     "Command",
     "Durability",
-    "Final",
+    "FinalValue",
     "Interrupt",
     "OnDivergence",
     "Payload",
@@ -177,11 +186,11 @@ class Command(Generic[N]):
     resume: Any = UNSET
     goto: Send[N] | Sequence[Send[N] | N] | N | tuple[()] = ()
 
-    PARENT: Final = "__parent__"
+    PARENT: ClassVar[Literal["__parent__"]] = "__parent__"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Final(Generic[R, S]):
+class FinalValue(Generic[R, S]):
     """What an entrypoint returns to give its caller one value and save another.
 
     Users know it as ``entrypoint.final``.

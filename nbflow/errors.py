@@ -76,7 +76,7 @@ __all__ = [
 ]
 
 
-class GraphBubbleUp(BaseException):  # noqa: N818 - LangGraph's name
+class GraphBubbleUp(BaseException):
     """A signal on its way up through user code; not an error.
 
     It derives from ``BaseException`` so that ``except Exception`` in a body
@@ -154,7 +154,11 @@ class WorkflowPaused(NbflowError):  # noqa: N818 - a state that a cell reports
         super().__init__(f"{text}\n{hint}" if hint else text)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), (self.thread_id, self.interrupts), {"hint": self.hint})
+        return _rebuild, (
+            type(self),
+            (self.thread_id, self.interrupts),
+            {"hint": self.hint},
+        )
 
 
 class WorkflowStopped(NbflowError):  # noqa: N818 - a state that a cell reports

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from nbflow._engine.begin import Definition
 from nbflow._engine.context import require
 from nbflow._engine.spec import Spec, spec_of
 from nbflow._engine.workflow import Workflow
-from nbflow._values import Final, RetryPolicy
+from nbflow._values import FinalValue, RetryPolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
     from nbflow._engine.futures import TaskFuture
     from nbflow._values import OnDivergence
     from nbflow.checkpoint.base import BaseCheckpointSaver
@@ -128,7 +129,9 @@ def _policies(
     given: RetryPolicy | Sequence[RetryPolicy] | None,
 ) -> tuple[RetryPolicy, ...]:
     # A policy is a named tuple, so it is a sequence too.
-    found = () if given is None else (given,) if isinstance(given, RetryPolicy) else given
+    found = (
+        () if given is None else (given,) if isinstance(given, RetryPolicy) else given
+    )
     for policy in found:
         if not isinstance(policy, RetryPolicy):
             raise TypeError(f"retry_policy takes RetryPolicy values, not {policy!r}")
@@ -165,7 +168,7 @@ class entrypoint:  # noqa: N801 - LangGraph's name
     (1, 3)
     """
 
-    final = Final
+    final = FinalValue
 
     def __init__(
         self,
@@ -184,6 +187,7 @@ class entrypoint:  # noqa: N801 - LangGraph's name
         self._on_divergence = on_divergence
 
     def __call__(self, func: Callable[..., Any]) -> Workflow[Any, Any]:
+        """Make the function a workflow."""
         if not callable(func):
             raise TypeError(f"entrypoint decorates a function, not {func!r}")
         if not inspect.signature(func).parameters:

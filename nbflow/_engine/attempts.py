@@ -24,7 +24,8 @@ __all__ = ["perform", "perform_async"]
 
 def perform(run: Run, call: Call) -> None:
     """Run a synchronous task's body to its end, in a thread of the pool."""
-    value, error = None, None
+    value: Any = None
+    error: BaseException | None = None
     scopes: list[Scope] = []
     try:
         if call.event.waiting:
@@ -45,7 +46,8 @@ def perform(run: Run, call: Call) -> None:
 
 async def perform_async(run: Run, call: Call) -> None:
     """Run an asynchronous task's body to its end, on its loop."""
-    value, error = None, None
+    value: Any = None
+    error: BaseException | None = None
     scopes: list[Scope] = []
     try:
         if call.event.waiting:
@@ -76,7 +78,7 @@ def _attempts(run: Run, call: Call, scopes: list[Scope]) -> Any:
         context.scope.begin()
         try:
             value = call.spec.func(*call.args, **injected(call, context))
-        except Exception as error:  # noqa: BLE001 - the user's; the policy decides
+        except Exception as error:
             delay = _delay(run, call, attempt, error)
             if delay is None:
                 raise
@@ -101,7 +103,7 @@ async def _attempts_async(run: Run, call: Call, scopes: list[Scope]) -> Any:
         context.scope.begin()
         try:
             value = await call.spec.func(*call.args, **injected(call, context))
-        except Exception as error:  # noqa: BLE001 - the user's; the policy decides
+        except Exception as error:
             delay = _delay(run, call, attempt, error)
             if delay is None:
                 raise
@@ -162,9 +164,7 @@ async def _committed(run: Run, event: TaskFinished | TaskFailed) -> None:
         else:
             done.set_exception(error)
 
-    run.log.commit_later(
-        event, lambda error: loop.call_soon_threadsafe(settle, error)
-    )
+    run.log.commit_later(event, lambda error: loop.call_soon_threadsafe(settle, error))
     await asyncio.shield(done)
 
 
@@ -174,7 +174,9 @@ def _unstored(
     # What can't be stored is the task's failure; where that can't be stored
     # either, the store is broken, and the run fails with the store's error.
     if error is not None and not isinstance(error, GraphInterrupt):
-        broken.add_note(f"While the failure of task {call.name!r} was stored: {error!r}")
+        broken.add_note(
+            f"While the failure of task {call.name!r} was stored: {error!r}"
+        )
         return None, broken
     try:
         run.log.write(run.failed(call.event, broken))

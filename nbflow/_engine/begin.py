@@ -1,6 +1,4 @@
-"""What an input, a command or None means on a thread: a new run, more of the old
-one, or nothing to do.
-"""
+"""What an input means on its thread: a new run, more of the old one, or nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +6,7 @@ import re
 import time
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nbflow import serde
 from nbflow._engine.code import code_of
@@ -119,7 +117,9 @@ def begin(definition: Definition, given: Any, options: Options) -> Ready | Settl
 
 def _without_saver(definition: Definition, given: Any, options: Options) -> Ready:
     if isinstance(given, Command):
-        raise RuntimeError("Cannot use Command(resume=...) without checkpointer")
+        raise RuntimeError(  # noqa: TRY004 - LangGraph's type and text
+            "Cannot use Command(resume=...) without checkpointer"
+        )
     if given is None:
         raise EmptyInputError("Received no input for __start__")
     given = given.value if isinstance(given, NewInput) else given
@@ -152,7 +152,7 @@ def _on_thread(
             ready = _continued(definition, saver, head, given, options)
         else:
             given = given.value if isinstance(given, NewInput) else given
-            ready = _new(definition, saver, head, given, options, lease.run_id)
+            ready = _new(definition, saver, head, given, options, run_id=lease.run_id)
     except BaseException:
         lease.release()
         raise
@@ -199,7 +199,10 @@ def record_answers(
     log = Log(saver, thread_id, head.run_id)
     events = [
         Answered(
-            interrupt_id, log.payload(answer, root="answer"), serde.fingerprint(answer), by
+            interrupt_id,
+            log.payload(answer, root="answer"),
+            serde.fingerprint(answer),
+            by,
         )
         for interrupt_id, answer in answers.items()
     ]
@@ -216,6 +219,7 @@ def _new(
     head: Head | None,
     given: Any,
     options: Options,
+    *,
     run_id: str,
 ) -> Ready:
     thread_id = options.thread_id or ""
@@ -343,6 +347,7 @@ def _continued(
     run = _run(definition, options, log, recorded, previous)
     options.watch.on_run(run)
     _take_answers(run, answers, options)
+    reason: Literal["continue", "answer"]
     reason = "continue" if command is None else "answer"
     log.write(
         RunResumed(

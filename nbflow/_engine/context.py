@@ -98,7 +98,7 @@ class Scope:
         return seen
 
     def next_index(self) -> tuple[int, bool]:
-        """Number a call in the body's own line of control.
+        """Return the number of a call in the body's own line of control.
 
         Returns
         -------

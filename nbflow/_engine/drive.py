@@ -21,7 +21,7 @@ from nbflow._engine.inject import fill
 from nbflow._engine.interrupts import swallowed
 from nbflow._engine.trace import user_trace
 from nbflow._events import RunCancelled, RunFailed, RunFinished, RunInterrupted
-from nbflow._values import Final
+from nbflow._values import FinalValue
 from nbflow.errors import GraphInterrupt, NbflowWarning
 
 if TYPE_CHECKING:
@@ -149,7 +149,9 @@ def _first_end(run: Run, value: Any, raised: BaseException | None) -> End:
 def _stopped(run: Run, error: BaseException) -> End:
     if run.stopping is not None and isinstance(error, asyncio.CancelledError):
         return End("cancelled", reason=run.stopping)
-    reason = "from the keyboard" if isinstance(error, KeyboardInterrupt) else "cancelled"
+    reason = (
+        "from the keyboard" if isinstance(error, KeyboardInterrupt) else "cancelled"
+    )
     run.stop(reason)
     return End("cancelled", error=error, reason=reason)
 
@@ -185,13 +187,13 @@ def _written(run: Run, scope: Scope, end: End) -> End:
 
 def _finished(run: Run, end: End) -> End:
     value, save = end.value, end.value
-    if isinstance(value, Final):
+    if isinstance(value, FinalValue):
         value, save = value.value, value.save
     workflow = run.settings.workflow
     try:
         stored = run.log.payload(value, root="result", task=workflow)
         saved = None
-        if isinstance(end.value, Final):
+        if isinstance(end.value, FinalValue):
             saved = run.log.payload(save, root="save", task=workflow)
     except TypeError as error:
         return _failed(run, error)

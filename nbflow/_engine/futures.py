@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -137,7 +137,8 @@ class AsyncFuture(asyncio.Future, Generic[T]):  # type: ignore[type-arg]
     def result(self, timeout: float | None = None) -> T:  # noqa: ARG002
         """Return the result of a call that is done; await it before."""
         self.seen = True
-        return super().result()  # type: ignore[no-any-return]
+        value: Any = super().result()
+        return value  # type: ignore[no-any-return] # asyncio's class is not generic here
 
     def exception(self, timeout: float | None = None) -> BaseException | None:  # noqa: ARG002
         """Return the exception of a call that is done; None if there is none."""

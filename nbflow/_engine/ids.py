@@ -1,4 +1,4 @@
-"""Identities: of calls, which are computed, and of runs and checkpoints, which are new."""
+"""Identities: computed for calls, new for runs and checkpoints."""
 
 from __future__ import annotations
 

@@ -113,7 +113,9 @@ def _take_offered(context: RunContext, interrupt_id: str, response_schema: Any) 
     return value
 
 
-def _diverged(context: RunContext, question: Interrupted, index: int) -> Answered | None:
+def _diverged(
+    context: RunContext, question: Interrupted, index: int
+) -> Answered | None:
     run = context.run
     if run.settings.on_divergence == "rerun":
         return None
@@ -137,9 +139,9 @@ def swallowed(scope: Scope) -> NoReturn:
     """
     if scope.asked_at:
         warnings.warn(
-            f"{scope.name!r} caught the signal of its interrupt at {scope.asked_at} and "
-            "went on. The question is still pending, so what the body returned is not "
-            "saved. Don't catch BaseException around interrupt().",
+            f"{scope.name!r} caught the signal of its interrupt at {scope.asked_at} "
+            "and went on. The question is still pending, so what the body returned is "
+            "not saved. Don't catch BaseException around interrupt().",
             SwallowedInterruptWarning,
             stacklevel=2,
         )

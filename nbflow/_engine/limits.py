@@ -29,7 +29,7 @@ class Places:
             raise ValueError(f"max_concurrency must be at least 1, not {limit!r}")
         self._lock = threading.Lock()
         self._free = limit
-        self._line: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
+        self._line: deque[tuple[Callable[[], object], Callable[[], object]]] = deque()
 
     def take(self) -> bool:
         """Take a place if one is free; `leave` gives it back."""
@@ -39,7 +39,9 @@ class Places:
                 return True
             return False
 
-    def stand_in_line(self, start: Callable[[], None], drop: Callable[[], None]) -> None:
+    def stand_in_line(
+        self, start: Callable[[], object], drop: Callable[[], object]
+    ) -> None:
         """Have `start` called, with a place taken, as soon as one is free.
 
         Parameters
@@ -56,7 +58,9 @@ class Places:
             self._free -= 1
         start()
 
-    def stand_first(self, start: Callable[[], None], drop: Callable[[], None]) -> None:
+    def stand_first(
+        self, start: Callable[[], object], drop: Callable[[], object]
+    ) -> None:
         """Like `stand_in_line`, before everyone else: for a task that comes back."""
         with self._lock:
             if self._free <= 0:

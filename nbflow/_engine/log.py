@@ -146,7 +146,7 @@ class Log:
             self.write(event)
 
     def commit_later(
-        self, event: Event, then: Callable[[BaseException | None], None]
+        self, event: Event, then: Callable[[BaseException | None], object]
     ) -> None:
         """Like `commit` for an event loop: `then` is called instead of waiting."""
         record = self.record(event)

@@ -14,7 +14,7 @@ from nbflow._engine.interrupts import swallowed
 from nbflow._engine.recorded import Missing
 from nbflow._engine.run import Failure
 from nbflow._events import TaskCalled, TaskFinished
-from nbflow._values import Final
+from nbflow._values import FinalValue
 from nbflow.errors import GraphBubbleUp, GraphInterrupt
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _stored(
     if scope.asked:
         context.scope.asked.extend(scope.asked)
         swallowed(scope)
-    if isinstance(value, Final):
+    if isinstance(value, FinalValue):
         value = value.value
     payload = context.run.log.payload(value, root="result", task=event.name)
     return TaskFinished(event.call_id, payload)

@@ -89,7 +89,11 @@ class Recorded:
     """
 
     def __init__(
-        self, records: Iterable[Record] = (), *, replay: Replay = "changed", code: str = ""
+        self,
+        records: Iterable[Record] = (),
+        *,
+        replay: Replay = "changed",
+        code: str = "",
     ) -> None:
         self._lock = threading.Lock()
         self._replay = replay
@@ -297,7 +301,9 @@ class Recorded:
             return "arguments"
         return "new"
 
-    def _unclaimed(self, index: _Index, call: TaskCalled, key: str) -> TaskCalled | None:
+    def _unclaimed(
+        self, index: _Index, call: TaskCalled, key: str
+    ) -> TaskCalled | None:
         line = index.get((call.place, call.name, key))
         while line:
             if line[0] not in self._claimed:

@@ -30,9 +30,7 @@ _NOT_AGAIN = (
 )
 
 
-def policy_for(
-    policies: Sequence[RetryPolicy], error: Exception
-) -> RetryPolicy | None:
+def policy_for(policies: Sequence[RetryPolicy], error: Exception) -> RetryPolicy | None:
     """Return the first policy whose `retry_on` takes this error, or None."""
     for policy in policies:
         if _takes(policy, error):
@@ -66,7 +64,9 @@ def default_retry_on(error: Exception) -> bool:
         return True
     for module in ("httpx", "requests"):
         client = sys.modules.get(module)
-        status_error = getattr(client, "HTTPStatusError" if module == "httpx" else "HTTPError", None)
+        status_error = getattr(
+            client, "HTTPStatusError" if module == "httpx" else "HTTPError", None
+        )
         if isinstance(status_error, type) and isinstance(error, status_error):
             response = getattr(error, "response", None)
             code = getattr(response, "status_code", None)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 from nbflow import serde
 from nbflow._engine.attempts import perform, perform_async
 from nbflow._engine.code import code_of
-from nbflow._engine.context import Scope
 from nbflow._engine.futures import AsyncFuture, SyncFuture
 from nbflow._engine.ids import digest
 from nbflow._engine.loops import LoopThread
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from contextvars import Context
 
+    from nbflow._engine.context import Scope
     from nbflow._engine.limits import Places
     from nbflow._engine.log import Log
     from nbflow._engine.recorded import Recorded

@@ -107,7 +107,7 @@ def spec_of(
     parameters = list(inspect.signature(func).parameters.values())
     return Spec(
         func=func,
-        name=name or getattr(func, "__name__", type(func).__name__),
+        name=name or str(getattr(func, "__name__", type(func).__name__)),
         is_async=_is_async(func),
         injected=_injected(func, parameters, skip=1 if skip_first else 0),
         positional=tuple(
@@ -140,7 +140,7 @@ def _injected(
         elif name == "config":
             warnings.warn(
                 f"The parameter 'config' of {func.__name__!r} is annotated as "
-                f"{parameter.annotation!r}, not RunnableConfig, so it is not filled in.",
+                f"{parameter.annotation!r}, not RunnableConfig: it is not filled in.",
                 UserWarning,
                 stacklevel=5,
             )

@@ -29,12 +29,12 @@ from nbflow._events import (
     TaskFinished,
     TaskReplayed,
 )
-from nbflow._values import Interrupt, PregelTask, StateSnapshot
+from nbflow._values import Interrupt, Payload, PregelTask, StateSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from nbflow._events import Payload, Record
+    from nbflow._events import Record
     from nbflow.checkpoint.base import BaseCheckpointSaver
 
 __all__ = ["history_of", "state_of"]
@@ -221,7 +221,9 @@ def _checkpoints(
     )
 
 
-def _pending(picture: _RunPicture, parent_id: str | None = None) -> tuple[Interrupt, ...]:
+def _pending(
+    picture: _RunPicture, parent_id: str | None = None
+) -> tuple[Interrupt, ...]:
     return tuple(
         as_interrupt(question)
         for interrupt_id, question in picture.asked.items()

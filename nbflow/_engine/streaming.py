@@ -32,7 +32,9 @@ def stream_modes(
         A mode is unknown.
     """
     known = get_args(StreamMode)
-    modes = (default,) if given is None else (given,) if isinstance(given, str) else given
+    modes = (
+        (default,) if given is None else (given,) if isinstance(given, str) else given
+    )
     for mode in modes:
         if mode not in known:
             raise ValueError(
@@ -69,26 +71,30 @@ class Projection:
 
     def chunks(self, record: Record) -> Iterator[tuple[StreamMode, Any]]:
         """Yield what one more record adds, each chunk with its mode."""
+        return (
+            (mode, chunk)
+            for mode, chunk in self._all_chunks(record)
+            if mode in self._modes
+        )
+
+    def _all_chunks(self, record: Record) -> Iterator[tuple[StreamMode, Any]]:
         match record.event:
             case TaskCalled() as call:
                 self._note(call)
             case TaskFinished(call_id=call_id, result=result, cached=cached):
-                if "updates" in self._modes and call_id in self._names:
+                if call_id in self._names:
                     chunk = {self._names[call_id]: result.live}
                     yield "updates", chunk | _metadata(cached=cached)
             case Custom(call_id=call_id, data=data):
-                if "custom" in self._modes and call_id not in self._nested:
+                if call_id not in self._nested:
                     yield "custom", data.live
             case RunInterrupted():
                 asked = {"__interrupt__": self._questions()}
-                for mode in ("updates", "values"):
-                    if mode in self._modes:
-                        yield mode, asked
+                yield "updates", asked
+                yield "values", asked
             case RunFinished(value=value):
-                if "updates" in self._modes:
-                    yield "updates", {self._workflow: value.live}
-                if "values" in self._modes:
-                    yield "values", value.live
+                yield "updates", {self._workflow: value.live}
+                yield "values", value.live
             case _:
                 return
 

@@ -8,7 +8,7 @@ from contextvars import copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from nbflow._engine.begin import Definition, Ready, Settled, begin
+from nbflow._engine.begin import Definition, Settled, begin
 from nbflow._engine.code import code_of
 from nbflow._engine.context import current
 from nbflow._engine.drive import drive, drive_async
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
     from nbflow._engine.drive import End
-
     from nbflow._engine.run import Run
     from nbflow._events import Record
     from nbflow._values import Durability, Interrupt, StateSnapshot, StreamMode
@@ -48,7 +47,7 @@ class Workflow(Generic[InputT, OutputT]):
 
     def __init__(self, definition: Definition) -> None:
         self._definition = definition
-        functools.update_wrapper(self, definition.spec.func)
+        functools.update_wrapper(self, definition.spec.func)  # type: ignore[arg-type] # not a call
 
     @property
     def definition(self) -> Definition:
@@ -149,7 +148,7 @@ class Workflow(Generic[InputT, OutputT]):
         stream_mode: StreamMode | Sequence[StreamMode] = "values",
         durability: Durability | None = None,
     ) -> Any:
-        """Like `invoke`, on the running event loop; a synchronous body gets a thread."""
+        """Like `invoke`, on the running loop; a synchronous body gets a thread."""
         if stream_mode != "values":
             chunks = self.astream(
                 input,
@@ -268,7 +267,9 @@ class Workflow(Generic[InputT, OutputT]):
     async def aexecute(self, given: Any, options: Options) -> End | Settled:
         """Run a body of either kind, and return how it ended."""
         if not self._definition.spec.is_async:
-            return await _in_thread(functools.partial(self.execute, given, options))
+            end: End | Settled
+            end = await _in_thread(functools.partial(self.execute, given, options))
+            return end
         ready = await asyncio.to_thread(begin, self._definition, given, options)
         if isinstance(ready, Settled):
             return ready
@@ -277,8 +278,8 @@ class Workflow(Generic[InputT, OutputT]):
     def _sync(self) -> Definition:
         if self._definition.spec.is_async:
             raise TypeError(
-                f"No synchronous function provided to {self.name!r}. It is 'async def': "
-                "use ainvoke or astream, or the cell magic."
+                f"No synchronous function provided to {self.name!r}. It is 'async "
+                "def': use ainvoke or astream, or the cell magic."
             )
         return self._definition
 

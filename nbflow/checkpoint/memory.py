@@ -42,6 +42,7 @@ class InMemorySaver(BaseCheckpointSaver):
 
     @property
     def location(self) -> str:
+        """Always ``"memory"``."""
         return "memory"
 
     def append(
@@ -49,6 +50,7 @@ class InMemorySaver(BaseCheckpointSaver):
         records: Sequence[Record],
         on_durable: Callable[[BaseException | None], None] | None = None,
     ) -> None:
+        """Keep records; they are as durable as they will be at once."""
         with self._lock:
             if self._closed:
                 raise StoreClosedError(
@@ -83,6 +85,7 @@ class InMemorySaver(BaseCheckpointSaver):
         newest_first: bool = False,
         limit: int | None = None,
     ) -> list[Record]:
+        """Return records of a thread; see the contract."""
         with self._lock:
             records = self._threads.get(thread_id, [])[:]
         ordered = reversed(records) if newest_first else records
@@ -96,6 +99,7 @@ class InMemorySaver(BaseCheckpointSaver):
         return list(islice(found, limit))
 
     def heads(self, thread_id: str | None = None) -> list[Head]:
+        """Return where threads stand; see the contract."""
         with self._lock:
             if thread_id is not None:
                 head = self._heads.get(thread_id)
@@ -104,6 +108,7 @@ class InMemorySaver(BaseCheckpointSaver):
         return sorted(heads, key=lambda head: head.updated_at, reverse=True)
 
     def close(self) -> None:
+        """Take no more records; a second call does nothing."""
         with self._lock:
             self._closed = True
 

@@ -34,7 +34,7 @@ def load(shell: InteractiveShell) -> None:
         session.use_store(change["new"])
 
     settings.observe(use_store, "store")
-    shell.configurables.append(settings)
+    shell.configurables.append(settings)  # type: ignore[arg-type] # any Configurable
     shell.register_magics(WorkflowMagics(shell, notebook))
     atexit.register(session.close)
 

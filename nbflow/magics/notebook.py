@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from IPython.display import display
 
@@ -16,12 +16,16 @@ from nbflow._engine.begin import Settled
 from nbflow._events import Interrupted
 from nbflow.errors import NbflowError, UsageError, WorkflowPaused, WorkflowStopped
 from nbflow.magics.clicks import ask_in_text, is_attended, takes_clicks
-from nbflow.magics.settings import NBFlow
 from nbflow.magics.tracebacks import with_users_lines
-from nbflow.session.answers import Answers, Asked, find_answers, load_answers, paused_hint
+from nbflow.session.answers import (
+    Answers,
+    Asked,
+    find_answers,
+    load_answers,
+    paused_hint,
+)
 from nbflow.session.questions import question_of
 from nbflow.session.runs import Stretch
-from nbflow.session.session import Session
 from nbflow.session.views import QuestionView
 from nbflow.session.wire import Setting
 
@@ -29,8 +33,11 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from nbflow._engine.drive import End
+    from nbflow._values import Durability
     from nbflow.magics.commands import RunOptions
+    from nbflow.magics.settings import NBFlow
     from nbflow.session.runs import RunHandle
+    from nbflow.session.session import Session
     from nbflow.session.views import RunView
     from nbflow.widgets import PanelDisplay
 
@@ -109,12 +116,11 @@ class Notebook:
         except SyntaxError as error:
             raise UsageError(
                 f"{expression!r} is no Python expression: {error.msg}.\n"
-                "Put a text in quotes: -i \"some text\"."
+                'Put a text in quotes: -i "some text".'
             ) from error
         try:
             return eval(code, self.shell.user_ns)  # noqa: S307 - the user's own words
-        except Exception as error:
-            # The user's expression failed: their error, their lines.
+        except Exception as error:  # noqa: BLE001 - the user's, told as theirs
             raise with_users_lines(error, self.shell) from None
 
     def cell_label(self) -> str:
@@ -129,7 +135,7 @@ class Notebook:
     def stretch(self, options: RunOptions) -> Stretch:
         """Return how a run is to be run by these options."""
         return Stretch(
-            durability=self.settings.durability,
+            durability=cast("Durability", self.settings.durability),
             replay=options.replay or "changed",
             on_divergence=options.on_divergence,
             cell=self.cell_label(),
@@ -168,8 +174,7 @@ class Notebook:
         self._panels[thread_id] = shown
 
     def _answer(self, thread_id: str, interrupt_id: str, value: Any) -> None:
-        answered = {interrupt_id: value}
-        self.session.answer(thread_id, answered, by=self.who())
+        self.session.answer(thread_id, {interrupt_id: value}, by=self.who())
 
     # Waiting, and what comes of it.
 
@@ -258,7 +263,11 @@ class Notebook:
         """Return the error that a cell ends with while a person is asked."""
         assert handle.end is not None  # noqa: S101 - it is paused
         view = handle.view
-        text = question_of(view.questions[0], view.thread_id)["text"] if view.questions else ""
+        text = (
+            question_of(view.questions[0], view.thread_id)["text"]
+            if view.questions
+            else ""
+        )
         hint = paused_hint(
             handle.thread_id, text, handle.saver.location, handle.workflow.name
         )
@@ -273,8 +282,9 @@ class Notebook:
                 question = handle.view.questions[0]
                 form = question_of(question, handle.thread_id)
                 answer = ask_in_text(self.shell, form["text"])
-                answered = {question.interrupt_id: answer}
-                self.session.answer(handle.thread_id, answered, by=self.who())
+                self.session.answer(
+                    handle.thread_id, {question.interrupt_id: answer}, by=self.who()
+                )
             self._wait(handle)
 
     def _wait_for_click(self, handle: RunHandle) -> None:

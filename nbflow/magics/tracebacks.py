@@ -27,7 +27,9 @@ def with_users_lines(error: BaseException, shell: InteractiveShell) -> BaseExcep
         Whose traceback style is used.
     """
     trace = _users_frames(error.__traceback__)
-    if trace is None or hasattr(type(error), "_render_traceback_"):
+    if hasattr(type(error), "_render_traceback_"):
+        return error
+    if trace is None:
         return error
     for part in _chain(error):
         part.__traceback__ = _users_frames(part.__traceback__) or part.__traceback__

@@ -9,6 +9,7 @@ from IPython.core.magic import (
     line_cell_magic,
     magics_class,
     no_var_expand,
+    output_can_be_silenced,
 )
 
 from nbflow._engine.state import history_of
@@ -74,6 +75,7 @@ class WorkflowMagics(Magics):
         self.notebook = notebook
 
     @no_var_expand
+    @output_can_be_silenced
     @line_cell_magic
     def workflow(self, line: str, cell: str | None = None) -> Any:
         """Run a cell as a durable workflow; see ``%workflow help``."""
@@ -99,19 +101,25 @@ def run_cell(notebook: Notebook, line: str, cell: str, options: CellOptions) -> 
     """
     shell = notebook.shell
     # The magic's own line stays, so that line numbers are those of the editor.
-    source = f"# %%workflow {line}\n{shell.transform_cell(cell)}"
+    body = shell.transform_cell(cell)  # type: ignore[no-untyped-call]
+    # IPython strips blank lines at the top; they count in the editor too.
+    blank = "\n" * (len(cell) - len(cell.lstrip("\n")))
+    source = f"# %%workflow {line}\n{blank}{body}"
     filename = shell.compile.cache(source, shell.execution_count, raw_code=cell)
     flags = shell.compile.flags
-    parsed = parse_cell(
-        source,
-        filename=filename,
-        name=options.name,
-        default_name=cell_name(_cell_id(shell)),
-        flags=flags,
-    )
+    try:
+        parsed = parse_cell(
+            source,
+            filename=filename,
+            name=options.name,
+            default_name=cell_name(_cell_id(shell)),
+            flags=flags,
+        )
+    except SyntaxError as error:
+        raise _no_python(error) from None
     try:
         workflow, names = _workflow_of(notebook, parsed, flags)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - the user's, told as theirs
         raise notebook.shown(error) from None
     value = _input_of(notebook, workflow, options)
     if value is UNSET and options.resume is None:
@@ -122,6 +130,16 @@ def run_cell(notebook: Notebook, line: str, cell: str, options: CellOptions) -> 
         )
         return None
     return run(notebook, workflow, value, options, names)
+
+
+def _no_python(error: SyntaxError) -> UsageError:
+    # IPython would print a SyntaxError with every frame of ours around it.
+    line = (error.text or "").rstrip()
+    mark = " " * (max(error.offset or 1, 1) - 1) + "^"
+    return UsageError(
+        f"The cell is no Python: {error.msg} (line {error.lineno}).\n"
+        f"    {line}\n    {mark}"
+    )
 
 
 def _cell_id(shell: InteractiveShell) -> str | None:
@@ -247,7 +265,8 @@ def _run_by_name(notebook: Notebook, name: str, options: CellOptions) -> Any:
     value = _input_of(notebook, found, options)
     if value is UNSET and options.resume is None:
         raise UsageError(
-            f"The workflow {name!r} needs an input.\nGive it: %workflow run {name} -i EXPR"
+            f"The workflow {name!r} needs an input.\n"
+            f"Give it: %workflow run {name} -i EXPR"
         )
     return run(notebook, found, value, options, [])
 
@@ -264,7 +283,7 @@ def _resume(notebook: Notebook, command: ResumeCommand) -> Any:
         )
     if handle is None:
         _, head = session.find_thread(thread_id)
-        print(  # noqa: T201 - the line says what it did
+        print(  # noqa: T201 - the cell says what it did
             f"The answer is kept. Run the cell that defines {head.workflow!r} to go on."
         )
         return None

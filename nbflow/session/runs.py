@@ -12,7 +12,6 @@ from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nbflow._engine.begin import Settled
 from nbflow._engine.options import Watch, options_from
 from nbflow.session.views import RunView, fold
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
 
+    from nbflow._engine.begin import Settled
     from nbflow._engine.drive import End
     from nbflow._engine.run import Run
     from nbflow._engine.workflow import Workflow

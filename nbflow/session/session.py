@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,14 +28,13 @@ from nbflow.session.following import Following
 from nbflow.session.places import StorePlace, default_store
 from nbflow.session.questions import check_answer
 from nbflow.session.runs import RunHandle, Stretch
-from nbflow.session.views import RunView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
     from nbflow._events import Record
     from nbflow.checkpoint.base import BaseCheckpointSaver, Head
-    from nbflow.session.views import QuestionView
+    from nbflow.session.views import QuestionView, RunView
 
 __all__ = ["Beginning", "Session"]
 
@@ -62,7 +61,7 @@ class Beginning:
     value: Any
     new: bool = False
     once: bool = False
-    stretch: Stretch = Stretch()
+    stretch: Stretch = field(default_factory=Stretch)
 
 
 class Session:
@@ -450,8 +449,7 @@ def _question(view: RunView, interrupt_id: str | None) -> QuestionView | None:
     if interrupt_id is None:
         if len(pending) == 1:
             return pending[0]
-        reason = "ambiguous" if pending else "not_pending"
-        raise UnknownInterruptError(reason, (), ids)
+        raise UnknownInterruptError("ambiguous" if pending else "not_pending", (), ids)
     return next((q for q in pending if q.interrupt_id == interrupt_id), None)
 
 

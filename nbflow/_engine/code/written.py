@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 from nbflow._engine.code.scopes import Chain, bindings_of, outside_reads
 from nbflow._engine.code.sources import Source, source_named, sources_of
 from nbflow._engine.code.spots import Spot, spot_of, spots
-from nbflow._engine.code.syntax import Comprehension, Kind, Scope
+from nbflow._engine.code.syntax import Comprehension, Kind, Scope, parsed
 from nbflow._engine.code.weak import WeakIdentityMap
 
 __all__ = ["Written", "functions_of", "written_class", "written_function"]
@@ -65,6 +65,7 @@ _CLASSES: WeakIdentityMap[type, _ClassSearch] = WeakIdentityMap()
 _Home: TypeAlias = tuple[Source | None, int]
 _GENERATED: _Home = (None, 0)  # by a decorator: not in the text of the class
 _LOST: _Home = (None, -1)
+_EXECUTED = "<string>"  # any text given to exec(), and what `python -c` was given
 _DEEPEST = 64  # wrappers around one method, lest they turn in a circle
 
 
@@ -74,8 +75,8 @@ def written_function(function: FunctionType) -> Written | None:
     Parameters
     ----------
     function : function
-        Also a lambda, or a function whose attribute `__nbflow_cell__` is true:
-        its body is then the whole of the cell that its code names as its file.
+        Also a lambda, or a function that was made of a whole cell: its attribute
+        `__nbflow_source__` is then the text of the cell.
 
     Returns
     -------
@@ -87,8 +88,9 @@ def written_function(function: FunctionType) -> Written | None:
     known = _SEARCHES.get(code)
     if known is not None and (known.found is not None or known.source is source):
         return known.found
-    if getattr(function, "__nbflow_cell__", False):
-        found = None if source is None else _written_cell(source, code)
+    cell = function.__dict__.get("__nbflow_source__")
+    if cell is not None:
+        found = _written_cell(cell, code)
     else:
         found = _written(source, code)
         if found is None:
@@ -101,14 +103,14 @@ def written_function(function: FunctionType) -> Written | None:
     return found
 
 
-def _written_cell(source: Source, code: CodeType) -> Written | None:
-    tree = source.tree
+def _written_cell(text: str, code: CodeType) -> Written | None:
+    tree = parsed(text)
     if tree is None:
         return None
     # What the magic hands in (the inputs, say) is no name of the notebook.
     own = {*code.co_varnames, *code.co_cellvars}
     reads = tuple(chain for chain in outside_reads(tree) if chain[0] not in own)
-    return Written("cell", source.text, reads)
+    return Written("cell", text, reads)
 
 
 def _written(source: Source | None, code: CodeType) -> Written | None:
@@ -161,7 +163,7 @@ def _home(function: FunctionType, cls: type) -> _Home:
     """Return the source of a method and the line of the class around it."""
     code = function.__code__
     source = source_named(code.co_filename, function.__globals__)
-    if source is None:
+    if source is None or code.co_filename == _EXECUTED:
         return _GENERATED
     tree = source.tree
     spot = None if tree is None else spot_of(tree, code)

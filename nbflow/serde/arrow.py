@@ -6,11 +6,15 @@ and everything read is validated in full before anyone looks at it.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from hashlib import blake2b
 from struct import unpack_from
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbflow.serde.codec import Codec, Refusal, library
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["ARROW", "digest_table", "read_table", "write_table"]
 
@@ -151,6 +155,15 @@ def _column_canon(value: Any) -> bytes:
     return digest_table(library("pyarrow").table([value], names=["0"]))
 
 
+@contextmanager
+def _no_panic() -> Iterator[None]:
+    """Make an error of what polars calls a panic, which is no Exception."""
+    try:
+        yield
+    except library("polars").exceptions.PanicException as panic:
+        raise ValueError(f"polars: {panic}") from panic
+
+
 def _frame_parts(value: Any) -> memoryview:
     return write_table(_to_arrow(value, value))
 
@@ -158,7 +171,8 @@ def _frame_parts(value: Any) -> memoryview:
 def _to_arrow(value: Any, plain: Any) -> Any:
     """Return a polars frame as a table, if all its types survive the way."""
     _pyarrow(value)
-    back = library("polars").from_arrow(value.clear().to_arrow())
+    with _no_panic():
+        back = library("polars").from_arrow(value.clear().to_arrow())
     if back.schema != value.schema:
         lost = next(n for n, kind in value.schema.items() if back.schema.get(n) != kind)
         raise Refusal(value, f"its column {lost!r} has a type that Arrow lacks")
@@ -166,7 +180,9 @@ def _to_arrow(value: Any, plain: Any) -> Any:
 
 
 def _frame(data: memoryview) -> Any:
-    return library("polars").from_arrow(read_table(data))
+    table = read_table(data)
+    with _no_panic():
+        return library("polars").from_arrow(table)
 
 
 def _frame_canon(value: Any) -> list[Any]:

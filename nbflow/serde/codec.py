@@ -45,6 +45,10 @@ def _childless(_value: Any) -> Children:
     return ()
 
 
+def _same(state: Any) -> Any:
+    return state
+
+
 @dataclass(frozen=True, slots=True)
 class Codec:
     """How values of types that nbflow knows become parts and come back.
@@ -109,6 +113,8 @@ class Family:
         The values that stand in a value, for the path to one of them.
     to_canon : callable, optional
         A state for the fingerprint, where it differs from the stored one.
+    shown : callable
+        From a state to what an `Opaque` shows of it.
     without_class : callable, optional
         From the tag and a state to what stands in for a value whose class is
         not known; without it that is an error.
@@ -120,6 +126,7 @@ class Family:
     from_state: Callable[[type, Any], Any]
     children: Callable[[Any], Children]
     to_canon: Callable[[Any], Any] | None = None
+    shown: Callable[[Any], Any] = _same
     without_class: Callable[[str, Any], Any] | None = None
 
 

@@ -15,6 +15,7 @@ from nbflow.serde.kinds import key_of
 from nbflow.serde.redact import SECRET_TYPES
 from nbflow.serde.registry import Registration, record, tag_of
 from nbflow.serde.standard import REDACTED, STANDARD
+from nbflow.serde.urls import URLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,7 @@ T = TypeVar("T")
 Entry: TypeAlias = tuple[Codec | Family | None, str]
 """A type's codec or family, None if there is neither; and a user's class's tag."""
 
-_CODECS = (*STANDARD, *ARRAYS, *ARROW, *FRAMES, *IMAGES)
+_CODECS = (*STANDARD, *ARRAYS, *ARROW, *FRAMES, *IMAGES, *URLS)
 _BY_KEY = {key: codec for codec in _CODECS for key in codec.types}
 _BY_BASE = {codec.base: codec for codec in _CODECS if codec.base}
 

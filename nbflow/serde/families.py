@@ -176,6 +176,11 @@ def _model_canon(value: Any) -> list[Any]:
     return [held, extra, private]
 
 
+def _model_shown(state: list[Any]) -> dict[str, Any]:
+    held, _, extra, _ = state
+    return {**held, **(extra or {})}
+
+
 def _model_steps(value: Any) -> list[tuple[str, Any]]:
     held, _, extra, private = _model_state(value)
     return _attribute_steps({**held, **(extra or {}), **(private or {})})
@@ -245,7 +250,15 @@ FAMILIES: tuple[Family, ...] = (
         _named_tuple,
         lambda value: _attribute_steps(_named_tuple_state(value)),
     ),
-    Family(43, _is_model, _model_state, _model, _model_steps, to_canon=_model_canon),
+    Family(
+        43,
+        _is_model,
+        _model_state,
+        _model,
+        _model_steps,
+        to_canon=_model_canon,
+        shown=_model_shown,
+    ),
     Family(
         41,
         _is_dataclass,

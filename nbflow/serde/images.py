@@ -41,7 +41,7 @@ def _image(parts: list[Any]) -> Any:
     if _is_png(mode, (width, height)):
         image = _from_png(mode, (width, height), pixels)
     else:
-        image = library("PIL.Image").frombytes(mode, (width, height), pixels)
+        image = _from_bytes(mode, (width, height), pixels)
     if palette is not None:
         image.putpalette(palette[1], palette[0])
     image.info = dict(info)
@@ -58,6 +58,17 @@ def _from_png(mode: str, size: tuple[int, int], pixels: bytes) -> Any:
     ):
         raise ValueError("the image's header does not fit its bytes")
     return file.copy()
+
+
+def _from_bytes(mode: str, size: tuple[int, int], pixels: bytes) -> Any:
+    pillow = library("PIL.Image")
+    width, height = size
+    # Eight pixels say how many bytes one takes; rows of bits are filled up.
+    eight = len(pillow.new(mode, (8, 1)).tobytes())
+    exact = -(-width // 8) * height if mode == "1" else eight * width * height // 8
+    if min(size) < 0 or exact != len(pixels):
+        raise ValueError("the image's size does not fit its bytes")
+    return pillow.frombytes(mode, size, pixels)
 
 
 def _tied(value: Any) -> Any:

@@ -6,7 +6,6 @@ that nbflow does not know is called, no iterator is advanced, no address shown.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, Flag
 from itertools import islice
 from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, MethodType
@@ -64,18 +63,15 @@ def preview(
     return text if len(text) <= limit else f"{text[: limit - 1]}{ELLIPSIS}"
 
 
-@dataclass(slots=True)
 class _Sketch:
     """A text that stops growing once it is long enough."""
 
-    left: int
-    secret_names: frozenset[str]
-    pieces: list[str]
+    __slots__ = ("left", "pieces", "secret_names")
 
     def __init__(self, left: int, secret_names: frozenset[str]) -> None:
         self.left = left
         self.secret_names = secret_names
-        self.pieces = []
+        self.pieces: list[str] = []
 
     def write(self, text: str) -> None:
         self.pieces.append(text)
@@ -100,8 +96,13 @@ class _Sketch:
 
     def items(self, value: Any, depth: int, opening: str, closing: str) -> None:
         """Write the first items of a sequence or a set."""
+        shown = value
+        if type(value) in (set, frozenset):
+            if not value:
+                self.write(f"{type(value).__name__}()")
+                return
+            shown = _ordered(value)
         self.write(opening)
-        shown = _ordered(value) if type(value) in (set, frozenset) else value
         for index, item in enumerate(islice(shown, MAX_ITEMS)):
             if index:
                 self.write(", ")
@@ -148,14 +149,16 @@ class _Sketch:
             self.write(MASK)
         elif key in _KNOWN:
             self.write(_KNOWN[key](value))
-        elif key in _CONTAINERS:
+        elif key in _MAPPINGS:
             self.write(f"{kind.__name__}(")
-            self.draw(_CONTAINERS[key](value), depth)
+            self.entries(dict.items(value), depth)
             self.write(")")
+        elif key == "collections:deque":
+            self.items(value, depth, "deque([", "])")
         elif issubclass(kind, Enum):
             self.write(_enum_text(value))
         elif issubclass(kind, BaseException):
-            self.items(value.args, depth, f"{kind.__qualname__}(", "")
+            self.items(list(value.args), depth, f"{kind.__qualname__}(", "")
             self.write(")")
         elif issubclass(kind, tuple) and hasattr(kind, "_fields"):
             held = dict(zip(kind._fields, tuple.__iter__(value), strict=False))
@@ -216,12 +219,9 @@ _BRACKETS: dict[type, tuple[str, str]] = {
     set: ("{", "}"),
     tuple: ("(", ")"),
 }
-_CONTAINERS: dict[str, Callable[[Any], Any]] = {
-    "collections:Counter": dict,
-    "collections:OrderedDict": dict,
-    "collections:defaultdict": dict,
-    "collections:deque": list,
-}
+_MAPPINGS = frozenset(
+    {"collections:Counter", "collections:OrderedDict", "collections:defaultdict"}
+)
 
 
 def _is_short(value: range) -> bool:
@@ -339,23 +339,26 @@ def _enum_text(value: Enum) -> str:
 
 
 def _has_fields(kind: type) -> bool:
-    marks = ("__dataclass_fields__", "__pydantic_private__")
+    return _marked(kind, "__dataclass_fields__", "__pydantic_private__")
+
+
+def _marked(kind: type, *marks: str) -> bool:
     return any(mark in vars(base) for base in kind.__mro__ for mark in marks)
 
 
 def _fields_of(value: Any) -> dict[str, Any]:
     """Return a dataclass's or a model's fields, without those that hold nothing."""
     kind = type(value)
-    held = {
-        name: member.__get__(value)
-        for base in reversed(kind.__mro__)
-        for name, member in vars(base).items()
-        if type(member) is MemberDescriptorType
-        and name in getattr(kind, "__dataclass_fields__", ())
-        and hasattr(value, name)
-    }
-    if not held:
-        held = dict(object.__getattribute__(value, "__dict__"))
+    held = getattr(value, "__dict__", {})
+    if _marked(kind, "__dataclass_fields__"):
+        slots = {
+            name: member
+            for base in reversed(kind.__mro__)
+            for name, member in vars(base).items()
+            if type(member) is MemberDescriptorType
+        }
+        held = held | {n: slots[n].__get__(value) for n in slots if hasattr(value, n)}
+        held = {n: held[n] for n in kind.__dataclass_fields__ if n in held}
     return {name: item for name, item in held.items() if not _is_nothing(item)}
 
 

@@ -13,7 +13,7 @@ from functools import cache, partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from nbflow.serde.codec import Codec, Refusal, fixed, library
+from nbflow.serde.codec import Codec, Refusal, fixed, library, name_of
 from nbflow.serde.preview import preview
 from nbflow.serde.redact import Redacted
 
@@ -157,15 +157,21 @@ def _zone_names() -> frozenset[str]:
     return frozenset(library("zoneinfo").available_timezones())
 
 
+def _is_zone(key: Any) -> bool:
+    if not isinstance(key, str):
+        return False
+    return key.removeprefix("posix/").removeprefix("right/") in _zone_names()
+
+
 def _zone_parts(value: Any) -> str:
-    if value.key not in _zone_names():
+    if not _is_zone(value.key):
         raise Refusal(value, "its zone is not one of the system's by name")
     return str(value.key)
 
 
 def _zone(key: str) -> Any:
     # A zone's data is found by its name in folders and packages: only known names.
-    if key not in _zone_names():
+    if not _is_zone(key):
         raise ValueError(f"no time zone is called {key!r} here")
     return library("zoneinfo").ZoneInfo(key)
 
@@ -201,6 +207,12 @@ def _address(parts: list[str]) -> Any:
     if name not in _ADDRESSES or not isinstance(text, str):
         raise ValueError(f"there is no address of the kind {name!r}")
     return getattr(library("ipaddress"), name)(text)
+
+
+def _redacted_parts(value: Any) -> str:
+    """Return the name of a secret's type, never anything of the secret."""
+    kind = type(value)
+    return value.type_name if isinstance(value, Redacted) else name_of(kind)
 
 
 def _unset(_parts: Any) -> Any:
@@ -298,7 +310,7 @@ STANDARD: tuple[Codec, ...] = (
         children=entries,
     ),
     Codec(33, ("collections:Counter",), dict, Counter, children=entries),
-    Codec(REDACTED, ("nbflow:Redacted",), lambda value: value.type_name, Redacted),
+    Codec(REDACTED, ("nbflow:Redacted",), _redacted_parts, Redacted),
     Codec(51, ("nbflow:Unset",), fixed(None), _unset),
 )
 """One line for each type; see `nbflow.serde.codec.Codec`."""

@@ -355,9 +355,11 @@ class _Reading:
                 return family.from_state(cls, state)
             if family.without_class is not None:
                 return family.without_class(tag, state)
+            if self.opaque:
+                return Opaque(tag, family.shown(state))
         except Exception as error:  # noqa: BLE001 - the class may have changed
             return self.failed(tag, state, error)
-        return self.unknown(tag, state)
+        raise UnregisteredTypeError(tag)
 
     def unknown(self, name: str, held: Any) -> Any:
         """Return what stands for a value whose class is not known, or raise."""

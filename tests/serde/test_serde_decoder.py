@@ -1,0 +1,317 @@
+"""Any bytes give a value or one of two errors: bounded, and nothing is run."""
+
+from __future__ import annotations
+
+import random
+import sys
+import time
+import tracemalloc
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.msgpack import Ext
+
+from nbflow.errors import UnreadableValueError, UnregisteredTypeError
+from nbflow.serde import Opaque, decode, encode, fingerprint, preview
+from nbflow.serde.codecs import BY_CODE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pack = msgspec.msgpack.encode
+
+
+def read(data: bytes, *, opaque: bool = False, trusted: bool = True) -> str:
+    """Return what became of some bytes; anything but the two errors gets out."""
+    try:
+        value = decode(data, opaque=opaque, trusted=trusted)
+    except UnreadableValueError:
+        return "unreadable"
+    except UnregisteredTypeError:
+        return "unregistered"
+    # What was read can be looked at, too.
+    assert len(preview(value)) <= 200
+    assert len(fingerprint(value)) == 32
+    return "value"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=64), st.booleans(), st.booleans())
+def test_random_bytes_give_a_value_or_an_error(
+    data: bytes, opaque: bool, trusted: bool
+) -> None:
+    read(data, opaque=opaque, trusted=trusted)
+
+
+JSON_LIKE = st.recursive(
+    st.none() | st.integers(-9, 9) | st.text(max_size=3) | st.binary(max_size=9),
+    lambda parts: (
+        st.lists(parts, max_size=4) | st.dictionaries(st.text(max_size=3), parts)
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.sampled_from(sorted(BY_CODE)), JSON_LIKE, st.booleans(), st.booleans())
+def test_any_parts_of_any_codec_give_a_value_or_an_error(
+    code: int, parts: Any, opaque: bool, trusted: bool
+) -> None:
+    for body in (parts, ["builtins:ValueError", parts], [f"{__name__}:Held", parts]):
+        read(pack([Ext(code, pack(body))]), opaque=opaque, trusted=trusted)
+
+
+def _samples() -> list[Any]:
+    frame = pd.DataFrame(
+        {
+            "n": [1.5, None],
+            "s": ["x", None],
+            "o": [(1,), "x"],
+            "c": pd.Categorical(["u", "v"]),
+            "z": pd.to_datetime(["2020", "NaT"]).tz_localize("UTC"),
+            "i": pd.array([1, None], dtype="Int8"),
+        },
+        index=pd.date_range("2020", periods=2, freq="D"),
+    )
+    table = pa.table(
+        {
+            "l": [[1], None],
+            "d": pa.array(["a", "b"]).dictionary_encode(),
+            "v": pa.array(["a" * 20, None], pa.string_view()),
+        }
+    )
+    return [
+        [1, (2,), {3}, {(4,): 2**90, "k": 1.5}],
+        [ValueError("x", 1), slice(1), range(3), 1j, "\ud800"],
+        frame,
+        frame.set_index(["s", "c"]).index,
+        table,
+        table.to_batches()[0],
+        np.arange(6).reshape(2, 3),
+        np.array([1, "a"], dtype=object),
+        np.zeros(2, dtype=[("x", "i4")]),
+        [np.float64(1), pd.Timestamp("2020", tz="UTC"), pd.NaT, pd.Period("2020", "M")],
+    ]
+
+
+def _mutated(data: bytes, chance: random.Random) -> bytes:
+    mutant = bytearray(data)
+    for _ in range(chance.choice([1, 1, 2, 4])):
+        place = chance.randrange(len(mutant))
+        match chance.randrange(4):
+            case 0:
+                mutant[place] ^= 1 << chance.randrange(8)
+            case 1:
+                mutant[place] = chance.choice([0, 1, 127, 128, 255])
+            case 2:
+                mutant[place : place + 4] = chance.randbytes(4)
+            case _:
+                del mutant[place : place + chance.randrange(1, 8)]
+                mutant += b"\x00"
+    return bytes(mutant)
+
+
+@pytest.mark.filterwarnings("default")  # a mutant may be of a deprecated kind
+@pytest.mark.parametrize("sample", _samples(), ids=lambda it: type(it).__name__)
+def test_altered_bytes_give_a_value_or_an_error(sample: Any) -> None:
+    data = encode(sample)
+    chance = random.Random(7)  # noqa: S311 - the same mutants in every run
+
+    outcomes = {
+        read(_mutated(data, chance), opaque=bool(n % 2), trusted=bool(n % 3))
+        for n in range(400)
+    }
+
+    assert "unreadable" in outcomes
+
+
+@pytest.mark.parametrize("sample", _samples(), ids=lambda it: type(it).__name__)
+def test_cut_bytes_are_an_error(sample: Any) -> None:
+    data = encode(sample)
+
+    for end in range(0, len(data), max(1, len(data) // 50)):
+        with pytest.raises(UnreadableValueError):
+            decode(data[:end])
+
+
+def _nested_lists() -> bytes:
+    return b"\x91" * 100_000 + b"\x00"
+
+
+def _nested_extensions() -> bytes:
+    data = pack([])
+    for _ in range(5000):
+        data = pack(Ext(1, data))
+    return data
+
+
+def _npy(descr: str, shape: str) -> bytes:
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+
+
+def _compressed_table() -> bytes:
+    table = pa.table({"a": pa.array(np.zeros(20_000_000))})
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.ipc.new_stream(sink, table.schema, options=options) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _claimed_column() -> bytes:
+    """Return a frame whose column of no type claims many rows."""
+    table = pa.table({"0": pa.nulls(1_000_000_000)})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    index = Ext(73, pack([None, 0, 1_000_000_000, 1]))
+    columns = Ext(73, pack([None, 0, 1, 1]))
+    held = [{0: ["numpy", "<f8"]}, bytes(sink.getvalue()), {}]
+    return pack([columns, index, held, {}])
+
+
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "nested lists": _nested_lists,
+    "nested extensions": _nested_extensions,
+    "a list that claims to be long": lambda: b"\xdd\xff\xff\xff\xff",
+    "an array that claims to be large": lambda: pack(
+        Ext(60, _npy("'<f8'", "(1 << 40,)".replace("1 << 40", str(1 << 40))))
+    ),
+    "an empty array of huge items": lambda: pack(
+        Ext(60, _npy("'V9999999999'", "(0,)"))
+    ),
+    "an array of objects": lambda: pack(Ext(60, _npy("'|O'", "(0,)"))),
+    "an array with a negative shape": lambda: pack(Ext(60, _npy("'<f8'", "(-1, 0)"))),
+    "a header that nests": lambda: pack(Ext(60, _npy("(" * 5000, "(0,)"))),
+    "an array of objects with a wrong shape": lambda: pack(
+        Ext(61, pack([[2**40, 0, 1], [1]]))
+    ),
+    "a compressed table": lambda: pack(Ext(85, _compressed_table())),
+    "a column of many nothings": lambda: pack(Ext(70, _claimed_column())),
+    "a long fraction": lambda: pack(
+        Ext(21, pack([Ext(4, b"\x01" * 100_000), Ext(4, b"\x01" * 100_001)]))
+    ),
+    "a zone outside its folder": lambda: pack(Ext(17, pack("../../../etc/passwd"))),
+    "an unhashable key": lambda: pack(Ext(8, pack([[1], 2]))),
+    "pairs without an end": lambda: pack(Ext(8, pack([1, 2, 3]))),
+    "an instance without a class": lambda: pack(Ext(41, pack([1, {}]))),
+    "an image that claims to be large": lambda: pack(
+        Ext(95, pack(["RGB", [40_000, 40_000], b"\x00", None, {}]))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_refused_in_little_time_and_memory(name: str) -> None:
+    pytest.importorskip("PIL.Image")  # loaded before, so that it is not counted
+    data = BOMBS[name]()
+    tracemalloc.start()
+    begun = time.process_time()
+
+    with pytest.raises(UnreadableValueError):
+        decode(data)
+
+    seconds = time.process_time() - begun
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert seconds < 2
+    assert peak_bytes < 32 * len(data) + 20_000_000
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "antigravity:fly",
+        "os:system",
+        "subprocess:Popen",
+        "builtins:eval",
+        "builtins:print",
+        "collections:OrderedDict",
+        "nbflow.serde.codec:Opaque",
+        ":",
+        "no colon",
+        "",
+    ],
+)
+@pytest.mark.parametrize("family", [40, 41, 42, 43, 45])
+def test_a_tag_imports_nothing_and_makes_nothing(tag: str, family: int) -> None:
+    data = pack(Ext(family, pack([tag, {}])))
+    before = set(sys.modules)
+
+    with pytest.raises(UnregisteredTypeError):
+        decode(data)
+    seen = decode(data, opaque=True)
+
+    assert type(seen) is Opaque
+    assert seen.type_name == tag
+    assert set(sys.modules) == before
+
+
+def test_a_modules_own_getattr_is_not_called() -> None:
+    class Trap(ModuleType):
+        def __getattribute__(self, name: str) -> Any:
+            raise AssertionError(name)
+
+    sys.modules["a_trap"] = Trap("a_trap")
+    try:
+        with pytest.raises(UnregisteredTypeError):
+            decode(pack(Ext(41, pack(["a_trap:Thing", {}]))))
+    finally:
+        del sys.modules["a_trap"]
+
+
+def test_an_unknown_extension_is_opaque_or_an_error() -> None:
+    data = pack([Ext(126, b"new")])
+
+    assert decode(data, opaque=True) == [Opaque("extension 126", b"new")]
+    with pytest.raises(UnregisteredTypeError):
+        decode(data)
+
+
+def test_a_pattern_of_a_stranger_is_not_compiled() -> None:
+    import re  # noqa: PLC0415 - only this test
+
+    data = encode(re.compile("a"))
+
+    assert decode(data) == re.compile("a")
+    with pytest.raises(UnregisteredTypeError, match="re:Pattern"):
+        decode(data, trusted=False)
+
+
+def test_a_missing_library_is_named(run_script: Callable[..., str]) -> None:
+    script = (
+        "import sys; sys.modules['numpy'] = None\n"
+        "from nbflow.serde import decode\n"
+        "from nbflow.errors import UnreadableValueError\n"
+        f"data = {encode(np.arange(3))!r}\n"
+        "try: decode(data)\n"
+        "except UnreadableValueError as error: print(error)\n"
+        "print(type(decode(data, opaque=True)).__name__)\n"
+    )
+
+    printed = run_script(script)
+
+    assert "needs the package 'numpy'" in printed
+    assert printed.splitlines()[-1] == "Opaque"
+
+
+def test_serde_loads_no_library_until_one_of_its_values_is_met(
+    run_script: Callable[..., str],
+) -> None:
+    script = (
+        "import sys, nbflow.serde\n"
+        "nbflow.serde.decode(nbflow.serde.encode([(1,), {2}]))\n"
+        "nbflow.serde.preview(nbflow.serde.fingerprint)\n"
+        "print({m.partition('.')[0] for m in sys.modules} & {'numpy', 'pandas', "
+        "'pyarrow', 'polars', 'PIL', 'pydantic', 'langchain_core', 'IPython'})"
+    )
+
+    assert run_script(script) == "set()\n"

@@ -1,0 +1,101 @@
+"""Secret types are never written, wherever they stand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr
+
+from nbflow.serde import (
+    Redacted,
+    decode,
+    encode,
+    encode_with_report,
+    fingerprint,
+    fingerprint_exact,
+    is_secret_name,
+    preview,
+)
+
+CANARY = "canary-in-the-mine"
+
+
+class Login(BaseModel):
+    """A model with a secret field."""
+
+    user: str
+    password: SecretStr
+
+
+class MySecret(SecretStr):
+    """A user's subclass of a secret type."""
+
+
+SECRETS: list[Any] = [
+    SecretStr(CANARY),
+    SecretBytes(CANARY.encode()),
+    Secret[str](CANARY),
+    MySecret(CANARY),
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS, ids=lambda it: type(it).__name__)
+def test_no_byte_of_a_secret_is_written(secret: Any) -> None:
+    value = {"in": [(secret,)], "error": ValueError(secret)}
+
+    encoded = encode_with_report(value, root="result")
+
+    assert CANARY.encode() not in encoded.data
+    assert encoded.redacted
+    assert encoded.secrets == ("result['in'][0][0]", "result['error'].args[0]")
+
+
+def test_a_redacted_secret_comes_back_as_a_mark() -> None:
+    login = Login(user="ann", password=SecretStr(CANARY))
+
+    back = decode(encode(login))
+
+    assert back.user == "ann"
+    assert back.password == Redacted("pydantic.types.SecretStr")
+    assert encode_with_report(back, root="result").secrets == ("result.password",)
+
+
+def test_a_value_without_secrets_reports_none() -> None:
+    encoded = encode_with_report({"password": "plain", "n": 2**70})
+
+    assert encoded.secrets == ()
+    assert not encoded.redacted
+    assert decode(encoded.data) == {"password": "plain", "n": 2**70}
+
+
+def test_a_fingerprint_says_nothing_of_a_secret() -> None:
+    one, other = SecretStr(CANARY), SecretStr("another")
+
+    assert fingerprint(one) == fingerprint(other) == fingerprint(decode(encode(one)))
+    assert fingerprint_exact({"key": one}) is None
+
+
+def test_a_preview_hides_secret_types_and_secret_names() -> None:
+    value = {
+        "a": SECRETS[0],
+        "login": Login(user="ann", password=SecretStr(CANARY)),
+        "OPENAI_API_KEY": CANARY,
+        "headers": {"Authorization": CANARY, "x-token": CANARY},
+        "max_tokens": 5,
+    }
+
+    text = preview(value, 1000)
+
+    assert CANARY not in text
+    assert "'max_tokens': 5" in text
+    assert "user='ann'" in text
+
+
+def test_secret_names_can_be_others() -> None:
+    names = frozenset({"pin"})
+
+    assert preview({"pin": 1, "token": 2}, secret_names=names) == (
+        "{'pin': **********, 'token': 2}"
+    )
+    assert not is_secret_name(("token",))

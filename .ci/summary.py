@@ -26,7 +26,8 @@ def main(folder: Path) -> int:
     Returns
     -------
     int
-        0 where tests ran and none failed, else 1.
+        0 where tests ran and none failed, else 1; also 1 where a file `failed` says
+        that something went wrong that no report tells.
     """
     counts: Counter[str] = Counter()
     seconds = 0.0
@@ -42,7 +43,8 @@ def main(folder: Path) -> int:
                     print(f"{outcome.upper()} {report.stem}: {_name(case)} {reason}")
     shown = [f"{counts[name]} {name}" for name in OUTCOMES if counts[name]]
     print(f"===== {', '.join(shown) or 'no tests ran'} in {seconds:.2f}s =====")
-    return 0 if counts["passed"] and not counts["failed"] + counts["error"] else 1
+    went_wrong = counts["failed"] + counts["error"] or (folder / "failed").exists()
+    return 0 if counts["passed"] and not went_wrong else 1
 
 
 def _outcome(case: ET.Element) -> tuple[str, str]:

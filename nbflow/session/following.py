@@ -192,12 +192,16 @@ class Following:
             wait_seconds = self._tell_those_due()
 
     def _tell_those_due(self) -> float:
-        """Return after how many seconds the next listener is due; 0 if none."""
+        """Return after how many seconds to look again; 0 if all are told."""
         with self.telling:
             self._catch_up()
             now = time.monotonic()
             for ear in tuple(self._ears):
                 if ear.due_at <= now:
                     self._tell(ear)
-            waiting = [e.due_at for e in self._ears if e.told is not self._view]
-        return max(0.001, min(waiting) - time.monotonic()) if waiting else 0.0
+            late = [ear.due_at for ear in self._ears if ear.told is not self._view]
+            if not late:
+                return 0.0
+            # News may come for one who is due sooner than those that wait.
+            shortest = min(ear.interval_seconds for ear in self._ears)
+        return max(0.001, min(shortest, min(late) - time.monotonic()))

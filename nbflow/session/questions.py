@@ -380,7 +380,8 @@ def _is_visible(text: str) -> bool:
 
 
 def _code(interrupt_id: str, thread_id: str, shape: _Shape) -> str:
-    return f"nbflow.resume({thread_id!r}, {{{interrupt_id!r}: {_example(shape)}}})"
+    answer = _example(shape)
+    return f"nbflow.resume({thread_id!r}, {answer}, interrupt_id={interrupt_id!r})"
 
 
 def _example(shape: _Shape) -> str:

@@ -443,7 +443,7 @@ def _code(view: RunView) -> dict[str, str]:
     return {
         "stop": f"nbflow.cancel({thread_id!r})",
         "continue": f"nbflow.resume({thread_id!r})",
-        "show": f"nbflow.show({view.run_id!r})",
+        "show": f"nbflow.show({thread_id!r})",
     }
 
 

@@ -157,6 +157,8 @@ class RunPanel(anywidget.AnyWidget):
                 self._following.close()
             stop_listening()
         super().close()
+        # ipywidgets takes it away; the twin of a closed panel can still be shown.
+        self.__dict__.pop("_repr_mimebundle_", None)
 
     def _repr_mimebundle_(
         self, **_kwargs: Any

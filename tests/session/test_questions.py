@@ -57,7 +57,9 @@ def test_a_question_says_who_asks_when_and_which_code_answers() -> None:
     assert question["asked_at"] == 1.5
     assert question["answered"]
     assert question["note"] == "Run cell 3."
-    assert question["code"] == """nbflow.resume("t'1", {'q1': 'your answer'})"""
+    assert question["code"] == (
+        """nbflow.resume("t'1", 'your answer', interrupt_id='q1')"""
+    )
 
 
 def test_a_text_asks_for_a_text() -> None:
@@ -114,7 +116,7 @@ def test_a_response_schema_gives_a_typed_form() -> None:
 
     assert (question["kind"], question["schema"]) == ("schema", schema)
     assert question["text"] == "Mass?"
-    assert question["code"].endswith("{'q1': {'mass': ...}})")
+    assert question["code"].startswith("nbflow.resume('t', {'mass': ...}, ")
 
 
 def test_a_tool_call_is_shown_in_full_with_a_schema_of_its_arguments() -> None:

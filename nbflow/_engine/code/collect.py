@@ -119,7 +119,9 @@ class _Walk:
         self._waiting: deque[tuple[Any, Space]] = deque()
         self._met: list[object] = []
         nowhere = Space(builtins, vars(builtins))
-        self._place(self._target(root) or _innermost(root), nowhere)
+        is_partial = issubclass(type(root), functools.partial)
+        target = root if is_partial else self._target(root) or _innermost(root)
+        self._place(target, nowhere)
 
     def parts(self) -> tuple[Part, ...]:
         """Return the parts in order of first use."""
@@ -156,7 +158,8 @@ class _Walk:
         elif issubclass(kind, type):
             found = self._origins.owns_class(value)
         elif issubclass(kind, functools.partial):
-            found = self._target(value.func) is not None
+            parts = (value.func, *value.args, *value.keywords.values())
+            found = any(self._target(part) is not None for part in parts)
         elif issubclass(kind, MethodType):
             parts = (_class_of(value.__self__), value.__func__)
             found = any(self._target(part) is not None for part in parts)
@@ -178,26 +181,26 @@ class _Walk:
         return found
 
     def _part(self, target: Any, space: Space, *, is_root: bool) -> Part:
-        match target:
-            case FunctionType() if self._origins.owns_function(target) or (
-                is_root and not self._held(target)
-            ):
+        kind = type(target)
+        if issubclass(kind, FunctionType):
+            held = self._held(target)
+            if self._origins.owns_function(target) or (is_root and not held):
                 part = self._function(target)
-            case type() if self._origins.owns_class(target):
-                part = self._class(target, space)
-            case functools.partial():
-                part = self._partial(target, space)
-            case MethodType():
-                part = self._method(target, space)
-            case FunctionType():
-                uses = self._uses(self._held(target), space)
-                part = replace(_named(target), uses=uses)
-            case _ if self._origins.owns_class(type(target)):
-                parts = {"class": type(target), "wrapped": _wrapped(target)}
-                uses = self._uses(parts, space)
-                part = Part(_name(target), "object", code=["instance"], uses=uses)
-            case _:
-                part = _named(target)
+            else:
+                part = replace(_named(target), uses=self._uses(held, space))
+        elif issubclass(kind, type):
+            is_own = self._origins.owns_class(target)
+            part = self._class(target, space) if is_own else _named(target)
+        elif issubclass(kind, functools.partial):
+            part = self._partial(target, space)
+        elif issubclass(kind, MethodType):
+            part = self._method(target, space)
+        elif self._origins.owns_class(kind):
+            parts = {"class": kind, "wrapped": _wrapped(target)}
+            uses = self._uses(parts, space)
+            part = Part(_name(target), "object", code=["instance"], uses=uses)
+        else:
+            part = _named(target)
         return part
 
     def _function(self, function: FunctionType) -> Part:
@@ -229,6 +232,8 @@ class _Walk:
         functions = functions_of(cls)
         space = _space_of(cls, functions.values(), referrer)
         written = written_class(cls, space.names)
+        if written is not None:
+            space = replace(space, settled=written.settled)
         for function in functions.values():
             self.names.watch.function(function)
         read = self._read(() if written is None else written.reads, space)
@@ -244,7 +249,8 @@ class _Walk:
     def _partial(self, target: functools.partial[Any], space: Space) -> Part:
         given = {str(i): value for i, value in enumerate(target.args)}
         given.update((name, value) for name, value in target.keywords.items())
-        uses = self._uses({"function": target.func}, space)
+        function = self._target(target.func) or target.func
+        uses = {"function": self._place(function, space)}
         values = self._values(given, space, uses)
         name = _name(target.func)
         return Part(name, "object", code=["partial"], defaults=values, uses=uses)
@@ -253,6 +259,8 @@ class _Walk:
         uses = self._uses({"class": _class_of(target.__self__)}, space)
         if not uses:
             uses = self._uses({"function": target.__func__}, space)
+        if not uses:
+            return _named(target)
         code: Json = ["method", target.__func__.__name__]
         return Part(_name(target), "object", code=code, uses=uses)
 
@@ -373,11 +381,17 @@ def _defaults(function: FunctionType) -> dict[str, Any]:
 
 def _shape(cls: type) -> Json:
     """Return what a class is, where its source can't be had."""
-    return {
+    annotations = vars(cls).get("__annotations__") or {}
+    types: dict[str, Json] = {
+        name: value if isinstance(value, str) else _name(value)
+        for name, value in annotations.items()
+    }
+    values: dict[str, Json] = {
         name: digested(value) if is_constant(value) else [type(value).__name__]
         for name, value in sorted(vars(cls).items())
         if not (name.startswith("__") and name.endswith("__"))
     }
+    return {"annotations": types, "values": values}
 
 
 def _is_named(value: object) -> bool:

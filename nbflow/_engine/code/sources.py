@@ -46,7 +46,6 @@ class Source:
     @property
     def tree(self) -> ast.Module | None:
         """The syntax tree, or None for what is no Python."""
-        # Not kept: a tree takes a hundred times the room of its text.
         return parsed(self.text)
 
     @cached_property

@@ -39,7 +39,7 @@ class Spot:
     around: tuple[Scope, ...]
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def spots(tree: ast.Module) -> tuple[Spot, ...]:
     """Return all scopes of a file or cell, in the order in which they are written."""
     found: list[Spot] = []

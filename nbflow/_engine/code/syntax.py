@@ -45,7 +45,7 @@ _GONE = object()
 _UNREADABLE = (SyntaxError, ValueError, MemoryError, RecursionError)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)  # a tree takes a hundred times the room of its text
 def parsed(text: str) -> ast.Module | None:
     """Return the tree of a file or cell, or None where this Python can't read it."""
     # With an old grammar a doubtful escape in the user's text warns in a way that

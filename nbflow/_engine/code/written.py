@@ -14,13 +14,16 @@ import operator
 import types
 from dataclasses import dataclass
 from types import CodeType, FunctionType
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nbflow._engine.code.scopes import Chain, bindings_of, outside_reads
 from nbflow._engine.code.sources import Source, source_named, sources_of
 from nbflow._engine.code.spots import Spot, spot_of, spots
 from nbflow._engine.code.syntax import Comprehension, Kind, Scope, parsed
 from nbflow._engine.code.weak import WeakIdentityMap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["Written", "functions_of", "written_class", "written_function"]
 
@@ -118,8 +121,7 @@ def _written(source: Source | None, code: CodeType) -> Written | None:
     if source is None or spot is None:
         return None
     kind: Kind = "lambda" if isinstance(spot.node, ast.Lambda) else "function"
-    text = _text(source, spot.node)
-    return Written(kind, text, outside_reads(spot.node), _settled(spot, code))
+    return _written_in(source, spot, kind)
 
 
 def written_class(cls: type, space: dict[str, Any]) -> Written | None:
@@ -181,8 +183,7 @@ def _written_at(source: Source | None, line: int) -> Written | None:
         return None
     for spot in spots(tree):
         if isinstance(spot.node, ast.ClassDef) and spot.node.lineno == line:
-            text = _text(source, spot.node)
-            return Written("class", text, outside_reads(spot.node))
+            return _written_in(source, spot, "class")
     return None
 
 
@@ -194,8 +195,7 @@ def _written_elsewhere(cls: type, space: dict[str, Any]) -> Written | None:
         tree = source.tree if cls.__name__ in source.text else None
         for spot in reversed(spots(tree) if tree is not None else ()):
             if _is_at(spot, path) and _has_annotations_of(spot.node, cls):
-                text = _text(source, spot.node)
-                return Written("class", text, outside_reads(spot.node))
+                return _written_in(source, spot, "class")
     return None
 
 
@@ -229,6 +229,11 @@ def _unwrapped(value: Any) -> object:
     return value
 
 
+def _written_in(source: Source, spot: Spot, kind: Kind) -> Written:
+    reads = outside_reads(spot.node)
+    return Written(kind, _text(source, spot.node), reads, _settled(spot, reads))
+
+
 def _text(source: Source, node: Scope) -> str:
     if isinstance(node, ast.Lambda):
         return ast.get_source_segment(source.text, node) or ""
@@ -238,14 +243,14 @@ def _text(source: Source, node: Scope) -> str:
     return "".join(source.lines[first - 1 : node.end_lineno])
 
 
-def _settled(spot: Spot, code: CodeType) -> frozenset[str]:
-    """Return the free names that a scope around binds once and for all."""
-    missing = set(code.co_freevars)
+def _settled(spot: Spot, reads: Iterable[Chain]) -> frozenset[str]:
+    """Return the names read that a scope around binds once and for all."""
+    missing = {chain[0] for chain in reads}
     settled: set[str] = set()
     for around in reversed(spot.around):
         if isinstance(around, ast.ClassDef):
             continue
-        # Free names of a module's top level: the cell was the body of a function.
+        # Also the top level: a cell may have been the body of a function.
         bindings = bindings_of(around)
         bound = missing & bindings.own
         settled |= (bound & bindings.once) - bindings.inner_nonlocal
@@ -267,7 +272,8 @@ def _has_annotations_of(node: Scope, cls: type) -> bool:
     known = vars(cls).get("__annotations__")
     if not isinstance(known, dict) or not isinstance(node, ast.ClassDef):
         return True
-    return set(known) == {
+    # A class may have more than it says: a TypedDict has those of its bases.
+    return known.keys() >= {
         inside.target.id
         for inside in node.body
         if isinstance(inside, ast.AnnAssign) and isinstance(inside.target, ast.Name)

@@ -72,11 +72,20 @@ def _array_parts(value: Any) -> bytes:
         raise Refusal(value, f"its dtype {value.dtype} holds objects")
     form, file = library("numpy.lib.format"), BytesIO()
     try:
-        form.write_array(file, value, version=(1, 0), allow_pickle=False)
+        header = form.header_data_from_array_1_0(value)
+        form.write_array_header_1_0(file, header)
     except ValueError:  # a header that is long, or names that aren't Latin
         file = BytesIO()
         form.write_array(file, value, version=(3, 0), allow_pickle=False)
-    return file.getvalue()
+        return file.getvalue()
+    return b"".join((file.getvalue(), _bytes_of(value, header["fortran_order"])))
+
+
+def _bytes_of(value: Any, fortran: bool) -> Any:
+    """Return an array's elements as a flat buffer, without a copy if possible."""
+    numpy = library("numpy")
+    flat = numpy.ascontiguousarray(value.T if fortran else value).reshape(-1)
+    return flat.view(numpy.uint8) if flat.nbytes else b""
 
 
 def _array(data: memoryview) -> Any:

@@ -30,10 +30,17 @@ _DICTIONARY_DATA = 1
 def write_table(table: Any) -> memoryview:
     """Return a table or a record batch in Arrow's stream format, uncompressed."""
     pyarrow = _pyarrow(table)
-    sink = pyarrow.BufferOutputStream()
-    with pyarrow.ipc.new_stream(sink, table.schema) as stream:
+    # Written twice, first to count: a buffer that grows is copied over and over.
+    count = pyarrow.MockOutputStream()
+    _write(table, count)
+    buffer = pyarrow.allocate_buffer(count.size())
+    _write(table, pyarrow.FixedSizeBufferWriter(buffer))
+    return memoryview(buffer)
+
+
+def _write(table: Any, sink: Any) -> None:
+    with library("pyarrow").ipc.new_stream(sink, table.schema) as stream:
         stream.write(table)
-    return memoryview(sink.getvalue())
 
 
 def read_table(data: memoryview) -> Any:

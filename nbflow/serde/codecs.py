@@ -20,18 +20,18 @@ from nbflow.serde.urls import URLS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BY_CODE", "Entry", "known", "register"]
+__all__ = ["BY_CODE", "CODECS", "Entry", "known", "register"]
 
 T = TypeVar("T")
 Entry: TypeAlias = tuple[Codec | Family | None, str]
 """A type's codec or family, None if there is neither; and a user's class's tag."""
 
-_CODECS = (*STANDARD, *ARRAYS, *ARROW, *FRAMES, *IMAGES, *URLS)
-_BY_KEY = {key: codec for codec in _CODECS for key in codec.types}
-_BY_BASE = {codec.base: codec for codec in _CODECS if codec.base}
+CODECS = (*STANDARD, *ARRAYS, *ARROW, *FRAMES, *IMAGES, *URLS)
+_BY_KEY = {key: codec for codec in CODECS for key in codec.types}
+_BY_BASE = {codec.base: codec for codec in CODECS if codec.base}
 
 BY_CODE: dict[int, Codec | Family] = {
-    **{codec.code: codec for codec in _CODECS},
+    **{codec.code: codec for codec in CODECS},
     **{family.code: family for family in FAMILIES},
 }
 """All codecs by the number that stands in stored bytes."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbflow.serde.arrow import digest_table, read_table, write_table
+from nbflow.serde.arrow import digest_table
 from nbflow.serde.codec import Codec, Refusal, library
 from nbflow.serde.preview import preview
 
@@ -94,15 +94,14 @@ def _column_parts(arrays: list[Any], owner: Any) -> list[Any]:
     table = None
     if columns:
         pyarrow = library("pyarrow")
-        table = bytes(write_table(pyarrow.table(list(columns.values()), list(columns))))
+        table = pyarrow.table(list(columns.values()), list(columns))
     return [dtypes, table, others]
 
 
 def _columns(parts: list[Any]) -> list[Any]:
-    dtypes, data, held = parts
+    dtypes, table, held = parts
     arrays = {place: _other_array(other) for place, other in held.items()}
-    if data is not None:
-        table = read_table(memoryview(data))
+    if table is not None:
         for (place, described), column in zip(
             dtypes.items(), table.columns, strict=True
         ):

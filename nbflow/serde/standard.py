@@ -291,8 +291,8 @@ STANDARD: tuple[Codec, ...] = (
     Codec(
         30,
         ("collections:deque",),
-        lambda value: [list(value), value.maxlen],
-        lambda parts: deque(*parts),
+        lambda value: [value.maxlen, *value],
+        lambda parts: deque(parts[1:], parts[0]),
         children=_items,
     ),
     Codec(

@@ -20,7 +20,8 @@ from msgspec.msgpack import Ext
 
 from nbflow.errors import UnreadableValueError, UnregisteredTypeError
 from nbflow.serde import Opaque, decode, encode, fingerprint, preview
-from nbflow.serde.codecs import BY_CODE
+from nbflow.serde.codecs import BY_CODE, CODECS
+from nbflow.serde.families import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,7 +175,7 @@ def _claimed_column() -> bytes:
         stream.write_table(table)
     index = Ext(73, pack([None, 0, 1_000_000_000, 1]))
     columns = Ext(73, pack([None, 0, 1, 1]))
-    held = [{0: ["numpy", "<f8"]}, bytes(sink.getvalue()), {}]
+    held = [{0: ["numpy", "<f8"]}, Ext(85, bytes(sink.getvalue())), {}]
     return pack([columns, index, held, {}])
 
 
@@ -315,3 +316,11 @@ def test_serde_loads_no_library_until_one_of_its_values_is_met(
     )
 
     assert run_script(script) == "set()\n"
+
+
+def test_no_two_codecs_have_one_number() -> None:
+    numbers = [codec.code for codec in CODECS]
+    numbers += [family.code for family in FAMILIES]
+
+    assert len(set(numbers)) == len(numbers)
+    assert all(0 < number < 128 for number in numbers)

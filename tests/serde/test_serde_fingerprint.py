@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbflow._values import Interrupt
+from nbflow._values import Send
 from nbflow.serde import fingerprint, fingerprint_exact
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def test_values_that_differ_have_other_fingerprints() -> None:
 
 
 SCRIPT = """
-from nbflow._values import Interrupt
+from nbflow._values import Send
 from nbflow.serde import fingerprint
 from nbflow.errors import UnstorableValueError
 from collections import Counter
@@ -115,7 +115,7 @@ def test_fingerprints_are_what_they_always_were() -> None:
             "48afcc440a0787e65daa1f7a4eed7e87",
             (({1, 2}, {(1,): 2**64}, date(2024, 1, 1)), {}),
         ),
-        ("6f9825d798dbe90c109c5eb24fa214f6", ((Interrupt("q", "id"),), {})),
+        ("cb572e9bd85e931fdef5ff31bacb3c6c", ((Send("n", 1),), {})),
     ]
 
     now = [(fingerprint(value), value) for _, value in known]

@@ -224,3 +224,72 @@ def test_the_order_of_a_dict_is_kept() -> None:
     back = decode(encode(value))
 
     assert list(back) == ["b", "a", (0,)]
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda it: (it,), lambda it: [it], lambda it: Send("n", it)]
+)
+def test_what_was_stored_is_read_from_a_deeper_stack_too(wrap: Any) -> None:
+    value: Any = 1
+    for _ in range(100):
+        value = wrap(value)
+    data = encode(value)
+
+    def read(frames: int) -> Any:
+        return decode(data) if frames == 0 else read(frames - 1)
+
+    assert read(400) == value
+
+
+def test_what_was_stored_once_can_be_read_for_ever() -> None:
+    # The numbers and parts of codecs: files that people have hold these bytes.
+    known: list[tuple[str, Any]] = [
+        (
+            "97c0c301cb3ff8000000000000a161c4016281a16bc70301920102",
+            [None, True, 1, 1.5, "a", b"b", {"k": (1, 2)}],
+        ),
+        (
+            "c70d0291c70904000000000000000040",
+            {2**70},
+        ),
+        (
+            "c7070391c70305eda080",
+            frozenset({"\ud800"}),
+        ),
+        (
+            "d70892d5019101d40678",
+            {(1,): bytearray(b"x")},
+        ),
+        (
+            "93c7130792cb0000000000000000cb3ff0000000000000d60993000301d60a93c001c0",
+            [1j, range(3), slice(1)],
+        ),
+        (
+            "c7200c93b3323032342d30312d30325430303a30303a303000c7071091d60f93000000",
+            datetime(2024, 1, 2, tzinfo=UTC),
+        ),
+        (
+            "93c70b0daa323032342d30312d3032c70c0e93a830333a30303a303000c0d60f93040000",
+            [date(2024, 1, 2), time(3), timedelta(4)],
+        ),
+        (
+            "92d614a3312e30d81600000000000000000000000000000001",
+            [Decimal("1.0"), UUID(int=1)],
+        ),
+        (
+            "c7031e920201",
+            deque([1], 2),
+        ),
+        (
+            "d62181a16101",
+            Counter("a"),
+        ),
+        (
+            "c7202992b16e62666c6f772e74797065733a53656e6482a46e6f6465a16ea361726701",
+            Send("n", 1),
+        ),
+    ]
+
+    for data, value in known:
+        assert same(decode(bytes.fromhex(data)), value)
+        assert encode(value).hex() == data

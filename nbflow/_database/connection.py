@@ -163,6 +163,8 @@ def _translated(path: str) -> Iterator[None]:
 def _ours(error: duckdb.Error, path: str) -> StoreError:
     text = str(error)
     match error:
+        case duckdb.ConnectionException() if "already closed" in text:
+            return StoreClosedError(f"The store {path!r} is closed.\nOpen it again.")
         case duckdb.FatalException():
             return StoreClosedError(
                 f"The store {path!r} was closed by a fatal error: {text}\n"
@@ -176,7 +178,9 @@ def _ours(error: duckdb.Error, path: str) -> StoreError:
                 f"The store {path!r} is open in this process already, read-only or "
                 "with settings of its own.\nClose that connection, then try again."
             )
-        case duckdb.IOException() if "Could not read" not in text:
+        case duckdb.IOException() | duckdb.TransactionException() if (
+            "Could not read" not in text
+        ):
             return StoreUnavailableError(
                 f"The store {path!r} can't be used: {text}\n"
                 "Make its folder writable and room on its disk, or name another "

@@ -119,7 +119,12 @@ def pack(record: Record) -> Packed:
 
 
 def _refuse_change(event: Event, shape: _Shape, detail: str) -> None:
-    back = shape.decoder.decode(detail)
+    try:
+        back = shape.decoder.decode(detail)
+    except msgspec.ValidationError as error:  # A number that is not finite is null.
+        raise UnstorableValueError(
+            type(event).__name__, "record", why=str(error)
+        ) from error
     for name in shape.detail:
         value = getattr(event, name)
         if getattr(back, name) != value:
@@ -268,7 +273,7 @@ def _newer(path: str, seq: int, what: str) -> StoreUnavailableError:
 
 
 def _shape_of(kind: type[Event]) -> _Shape:
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, localns={"Payload": Payload})
     payloads = PAYLOADS[kind.__name__]
     own = tuple(f.name for f in fields(kind) if f.name in _OWN_COLUMNS)
     kept = [f for f in fields(kind) if f.name not in (*payloads, *own)]

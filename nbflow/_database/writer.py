@@ -314,12 +314,7 @@ class Writer:
     def _end(self, cause: BaseException | None) -> None:
         with self._lock:
             self._cause = cause
-            self._refusal = (
-                f"The store {self._path!r} is closed.\nOpen it again."
-                if cause is None
-                else f"The store {self._path!r} could not be written and was closed: "
-                f"{cause}\nWhat was acknowledged is kept. Open it again."
-            )
+            self._refusal = self._farewell(cause)
             refused = [*self._taken, *self._queue]
             self._taken.clear()
             self._queue.clear()
@@ -332,6 +327,15 @@ class Writer:
                 late = self._bell.get_nowait()
                 if isinstance(late, threading.Event):
                     late.set()
+
+    def _farewell(self, cause: BaseException | None) -> str:
+        if cause is None:
+            return f"The store {self._path!r} is closed.\nOpen it again."
+        reason = str(cause.__cause__ or cause).partition("\n")[0]
+        return (
+            f"The store {self._path!r} could not be written, and was closed: {reason}\n"
+            "What was acknowledged is kept. Remove the cause, then open it again."
+        )
 
     def _tell(self, on_durable: OnDurable | None, error: BaseException | None) -> None:
         if on_durable is None:

@@ -136,7 +136,7 @@ def _values(hint: Any) -> SearchStrategy[Any]:
 
 
 def _events(kind: type[Event], **given: SearchStrategy[Any]) -> SearchStrategy[Event]:
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, localns={"Payload": Payload})
     chosen = {f.name: _values(hints[f.name]) for f in fields(kind)}
     chosen |= {name: values for name, values in given.items() if name in chosen}
     return st.builds(kind, **chosen)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 KILLS = 200 if os.environ.get("NBFLOW_CRASH") == "long" else 20
 
-CHILD = '''
+CHILD = """
 import os, sys, time
 from pathlib import Path
 from nbflow.checkpoint.duckdb import DuckDBSaver
@@ -54,7 +54,7 @@ def workflow(count: int) -> int:
 print("ready", flush=True)
 config = {"configurable": {"thread_id": "t"}, "max_concurrency": 4}
 print(workflow.invoke(int(sys.argv[3]) if first else None, config, durability="sync"))
-'''
+"""
 
 
 def numbers(path: Path) -> list[int]:
@@ -79,7 +79,13 @@ def test_a_killed_run_finishes_and_repeats_no_acknowledged_call(tmp_path: Path) 
         ran_before = len(numbers(tmp_path / "ran"))
         saver_knows = (tmp_path / "runs.duckdb").exists() and bool(ran_before)
         child = subprocess.Popen(
-            [sys.executable, script, tmp_path, "again" if saver_knows else "first", str(count)],
+            [
+                sys.executable,
+                script,
+                tmp_path,
+                "again" if saver_knows else "first",
+                str(count),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

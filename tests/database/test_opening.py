@@ -1,0 +1,296 @@
+"""Where a store can be opened, and what is said where it can't."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from typing import TYPE_CHECKING
+
+import duckdb
+import pytest
+
+from nbflow.checkpoint.duckdb import DuckDBSaver
+from nbflow.errors import (
+    StoreDamagedError,
+    StoreHeldError,
+    StoreUnavailableError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from nbflow._events import Record
+
+    Child = Callable[..., AbstractContextManager[subprocess.Popen[str]]]
+
+
+def test_the_folder_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "threads.duckdb"
+
+    DuckDBSaver(path).close()
+
+    assert path.exists()
+    assert not (path.parent / ".gitignore").exists()
+
+
+def test_a_folder_of_our_own_name_is_kept_out_of_git(tmp_path: Path) -> None:
+    path = tmp_path / ".nbflow" / "threads.duckdb"
+
+    DuckDBSaver(path).close()
+
+    assert (path.parent / ".gitignore").read_text() == "*\n"
+
+
+def test_a_gitignore_of_the_user_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / ".nbflow"
+    folder.mkdir()
+    (folder / ".gitignore").write_text("mine")
+
+    DuckDBSaver(folder / "threads.duckdb").close()
+
+    assert (folder / ".gitignore").read_text() == "mine"
+
+
+def test_a_path_may_be_text_and_begin_at_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    with DuckDBSaver("~/threads.duckdb") as saver:
+        location = saver.location
+
+    assert location == str(tmp_path.resolve() / "threads.duckdb")
+
+
+def test_two_names_of_one_file_are_one_store(path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link.duckdb"
+    link.symlink_to(path)
+
+    with DuckDBSaver(path) as one, DuckDBSaver(link) as other:
+        assert one.scope == other.scope
+
+
+@pytest.mark.parametrize("name", ["", ":memory:", ":memory:named"])
+def test_memory_is_refused_with_what_to_use_instead(name: str) -> None:
+    with pytest.raises(UsageError, match="InMemorySaver"):
+        DuckDBSaver(name)
+
+
+def test_a_folder_is_no_store(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailableError, match="is a folder"):
+        DuckDBSaver(tmp_path)
+
+
+def test_a_path_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StoreUnavailableError, match="%workflow store"):
+        DuckDBSaver(tmp_path / "file" / "threads.duckdb")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_folder_that_takes_no_files_is_refused() -> None:
+    with pytest.raises(StoreUnavailableError, match="can't be used"):
+        DuckDBSaver("/proc/threads.duckdb")
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"hello world" * 1000])
+def test_a_file_of_another_kind_is_refused_untouched(
+    path: Path, content: bytes
+) -> None:
+    path.write_bytes(content)
+
+    with pytest.raises(StoreUnavailableError, match="not a DuckDB database"):
+        DuckDBSaver(path)
+
+    assert path.read_bytes() == content
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_a_sqlite_file_is_refused_untouched(path: Path) -> None:
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE mine (a)")
+    connection.close()
+    content = path.read_bytes()
+
+    with pytest.raises(StoreUnavailableError, match="not a DuckDB database"):
+        DuckDBSaver(path)
+
+    assert path.read_bytes() == content
+
+
+def test_a_database_with_other_tables_is_refused_untouched(path: Path) -> None:
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE mine (a INTEGER)")
+    content = path.read_bytes()
+
+    with pytest.raises(StoreUnavailableError, match=r"other tables \(mine\)"):
+        DuckDBSaver(path)
+
+    assert path.read_bytes() == content
+
+
+def test_an_empty_database_becomes_a_store(
+    path: Path, written: Callable[..., Record]
+) -> None:
+    duckdb.connect(str(path)).close()
+
+    with DuckDBSaver(path) as saver:
+        saver.append([written("t")])
+
+        assert len(saver.read("t")) == 1
+
+
+def test_a_newer_schema_is_refused_untouched(
+    path: Path, written: Callable[..., Record]
+) -> None:
+    with DuckDBSaver(path) as saver:
+        saver.append([written("t")])
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("INSERT INTO schema_versions VALUES (99, 'later', now())")
+    content = path.read_bytes()
+
+    with pytest.raises(StoreUnavailableError, match="newer nbflow"):
+        DuckDBSaver(path)
+
+    assert path.read_bytes() == content
+
+
+def test_a_newer_schema_is_refused_untouched_with_its_log_beside_it(path: Path) -> None:
+    DuckDBSaver(path).close()
+    connection = duckdb.connect(str(path))
+    connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+    connection.execute("INSERT INTO schema_versions VALUES (99, 'later', now())")
+    connection.close()
+    files = [path, path.with_name(f"{path.name}.wal")]
+    content = [file.read_bytes() for file in files]
+
+    with pytest.raises(StoreUnavailableError, match="newer nbflow"):
+        DuckDBSaver(path)
+
+    assert [file.read_bytes() for file in files] == content
+
+
+def test_a_damaged_file_is_reported_and_left_as_it_is(
+    path: Path, written: Callable[..., Record]
+) -> None:
+    with DuckDBSaver(path) as saver:
+        saver.append([written("t")])
+    damaged = bytearray(path.read_bytes())
+    for offset in (100, 4_096 + 20, 8_192 + 20):  # the three headers
+        damaged[offset] ^= 0xFF
+    path.write_bytes(damaged)
+
+    with pytest.raises(StoreDamagedError, match="Keep a copy"):
+        DuckDBSaver(path)
+
+    assert path.read_bytes() == bytes(damaged)
+
+
+def test_after_a_refusal_the_path_can_be_used(
+    path: Path, written: Callable[..., Record]
+) -> None:
+    path.write_text("no database")
+    with pytest.raises(StoreUnavailableError):
+        DuckDBSaver(path)
+    path.unlink()
+
+    with DuckDBSaver(path) as saver:
+        saver.append([written("t")])
+
+        assert len(saver.read("t")) == 1
+
+
+def test_a_half_made_file_does_not_stand_in_the_way(
+    path: Path, written: Callable[..., Record]
+) -> None:
+    path.with_name(f"{path.name}.new").write_bytes(b"half")
+    path.with_name(f"{path.name}.new.wal").write_bytes(b"half")
+
+    with DuckDBSaver(path) as saver:
+        saver.append([written("t")])
+
+    assert sorted(entry.name for entry in path.parent.iterdir()) == [
+        path.name,
+        f"{path.name}.lock",
+    ]
+
+
+def test_another_process_that_holds_the_store_is_named(
+    path: Path, child_at_work: Child
+) -> None:
+    held = """
+        saver = DuckDBSaver(sys.argv[1], holder="essay.ipynb")
+        print("ready", flush=True)
+        sys.stdin.read()
+    """
+
+    with child_at_work(held, path) as child, pytest.raises(StoreHeldError) as refusal:
+        DuckDBSaver(path)
+
+    assert (refusal.value.pid, refusal.value.holder) == (child.pid, "essay.ipynb")
+    assert "essay.ipynb" in str(refusal.value)
+
+
+def test_a_killed_holder_holds_nothing(path: Path, child_at_work: Child) -> None:
+    held = """
+        saver = DuckDBSaver(sys.argv[1])
+        saver.commit([written("t", "kept")])
+        print("ready", flush=True)
+        sys.stdin.read()
+    """
+    with child_at_work(held, path) as child:
+        child.kill()
+        child.wait()
+
+    with DuckDBSaver(path) as saver:
+        assert len(saver.read("t")) == 1
+
+
+def test_another_process_that_only_has_the_file_open_is_named(
+    path: Path, child_at_work: Child
+) -> None:
+    DuckDBSaver(path).close()
+    opened = """
+        import duckdb
+        connection = duckdb.connect(sys.argv[1])
+        print("ready", flush=True)
+        sys.stdin.read()
+    """
+
+    with child_at_work(opened, path) as child, pytest.raises(StoreHeldError) as refusal:
+        DuckDBSaver(path)
+
+    assert refusal.value.pid == child.pid
+
+
+def test_a_closed_store_can_be_opened_by_another_process(
+    path: Path,
+    run_child: Callable[..., subprocess.CompletedProcess[str]],
+    written: Callable[..., Record],
+) -> None:
+    with DuckDBSaver(path) as saver:
+        saver.append([written("t")])
+
+    child = run_child("print(len(DuckDBSaver(sys.argv[1]).read('t')))", path)
+
+    assert (child.stdout, child.stderr) == ("1\n", "")
+
+
+def test_the_lock_stays_while_one_of_two_savers_is_open(
+    path: Path, run_child: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    with DuckDBSaver(path):
+        DuckDBSaver(path).close()
+
+        child = run_child("DuckDBSaver(sys.argv[1])", path)
+
+    assert (
+        f"StoreHeldError: The store {str(path)!r} is held by process {os.getpid()}"
+        in (child.stderr)
+    )

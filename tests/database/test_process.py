@@ -1,0 +1,217 @@
+"""What happens to a store at the end of a process, in a fork, and on the disk."""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+import shutil
+import signal
+import sys
+import threading
+import weakref
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nbflow.checkpoint.duckdb import DuckDBSaver
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from nbflow._events import Record
+
+    RunChild = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "",
+        "saver.close()",
+        "del saver",
+        "sys.exit(0)",
+        "saver.again = saver",
+        "threading.Thread(target=lambda: saver.append([written('t', 'late')])).start()",
+    ],
+)
+def test_a_process_ends_in_silence_and_closes_the_file(
+    path: Path, run_child: RunChild, ending: str
+) -> None:
+    code = f"""
+        saver = DuckDBSaver(sys.argv[1])
+        for number in range(100):
+            saver.append([written("t", str(number))])
+        {ending}
+    """
+
+    child = run_child(code, path)
+
+    assert (child.stdout, child.stderr, child.returncode) == ("", "", 0)
+    assert not path.with_name(f"{path.name}.wal").exists()
+    with DuckDBSaver(path) as saver:
+        assert len(saver.read("t")) in (100, 101)
+
+
+def test_garbage_closes_the_file(
+    path: Path, written: Callable[..., Record], run_child: RunChild
+) -> None:
+    saver = DuckDBSaver(path)
+    saver.append([written("t")])
+    database = saver._database
+
+    del saver
+    gc.collect()
+    database.wait_until_ended()
+
+    child = run_child("print(len(DuckDBSaver(sys.argv[1]).read('t')))", path)
+    assert (child.stdout, child.stderr) == ("1\n", "")
+
+
+def test_a_path_can_be_opened_while_its_garbage_is_being_closed(
+    path: Path, written: Callable[..., Record]
+) -> None:
+    for number in range(20):
+        saver = DuckDBSaver(path)
+        saver.append([written("t", str(number))])
+        del saver
+
+    with DuckDBSaver(path) as last:
+        assert len(last.read("t")) == 20
+
+
+def test_the_writer_holds_no_saver(path: Path, written: Callable[..., Record]) -> None:
+    saver = DuckDBSaver(path)
+    saver.commit([written("t")])
+    reference = weakref.ref(saver)
+
+    del saver
+    gc.collect()
+
+    assert reference() is None
+
+
+def test_a_closed_store_leaves_no_thread(
+    path: Path, written: Callable[..., Record]
+) -> None:
+    with DuckDBSaver(path) as saver:
+        saver.append([written("t")])
+
+    assert "nbflow-writer" not in {thread.name for thread in threading.enumerate()}
+
+
+FORK = """
+    from nbflow.errors import StoreError
+    saver = DuckDBSaver(sys.argv[1], holder="parent")
+    saver.commit([written("t", "parent")])
+    actions = [
+        lambda: saver.append([written("t", "child")]),
+        lambda: saver.commit([written("t", "child")]),
+        lambda: saver.read("t"),
+        lambda: saver.heads(),
+        lambda: saver.head("t"),
+        lambda: DuckDBSaver(sys.argv[1]),
+    ]
+    child = os.fork()
+    if not child:
+        for action in actions:
+            try:
+                action()
+            except StoreError as error:
+                print(type(error).__name__, "was forked" in str(error), flush=True)
+        saver.close()
+        del saver, actions, action
+        sys.exit(7)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    saver.commit([written("t", "parent again")])
+    print(len(saver.read("t")))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_is_refused_and_its_parent_goes_on(
+    path: Path, run_child: RunChild
+) -> None:
+    child = run_child(FORK, path)
+
+    refused = ["StoreClosedError True"] * 5
+    assert child.stdout.splitlines() == [*refused, "StoreHeldError False", "7", "2"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_does_not_keep_the_lock_of_its_parent(
+    path: Path, run_child: RunChild
+) -> None:
+    code = """
+        saver = DuckDBSaver(sys.argv[1])
+        child = os.fork()
+        if not child:
+            os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+            os.dup2(1, 2)
+            threading.Event().wait(60)
+            os._exit(0)
+        saver.close()
+        print(child, flush=True)
+    """
+    parent = run_child(code, path)
+    child = int(parent.stdout)
+    try:
+        with DuckDBSaver(path) as saver:
+            heads = saver.heads()
+        os.kill(child, 0)
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+    assert heads == []
+
+
+ACKNOWLEDGED = """
+    saver = DuckDBSaver(sys.argv[1])
+    for text in ("small", "x" * 300_000, "small"):
+        is_told = threading.Event()
+
+        def tell(error):
+            os.write(1, b"acknowledged\\n")
+            is_told.set()
+
+        saver.append([written("t", text)])
+        saver.append([written("t", text)], tell)
+        is_told.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="strace is Linux's")
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_a_completed_sync_stands_before_each_acknowledgement(
+    path: Path, tmp_path: Path, run_child: RunChild
+) -> None:
+    trace = tmp_path / "trace"
+    calls = "trace=write,writev,pwrite64,fsync,fdatasync"
+
+    child = run_child(
+        ACKNOWLEDGED, path, before=("strace", "-fy", "-e", calls, "-o", str(trace))
+    )
+
+    assert child.stdout == "acknowledged\n" * 3, child.stderr
+    assert list(acknowledgements(trace.read_text())) == [(True, True)] * 3
+
+
+def acknowledgements(trace: str) -> Iterator[tuple[bool, bool]]:
+    """Say of each whether there was a row before it, and whether it was synced."""
+    begun: dict[str, str] = {}
+    is_written = is_synced = False
+    for line in trace.splitlines():
+        thread, _, call = line.partition(" ")
+        if call.lstrip().startswith("<..."):
+            call = f"{begun.pop(thread)} {call}"
+        elif "<unfinished" in call:
+            begun[thread] = call
+        if re.search(r"write(v|64)?\(\d+<[^>]*\.wal>", call):
+            is_written, is_synced = True, False
+        elif re.search(r"sync\(\d+<[^>]*\.wal>.* = 0", call):
+            is_synced = True
+        elif "acknowledged" in call and "resumed" not in call:
+            yield is_written, is_synced
+            is_written = is_synced = False

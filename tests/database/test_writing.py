@@ -1,0 +1,246 @@
+"""The writer: togetherness, failures, and what is said of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from nbflow._database import writer
+from nbflow.checkpoint.duckdb import DuckDBSaver
+from nbflow.errors import StoreClosedError, StoreError
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import pytest
+
+    from nbflow._events import Record
+
+    RunChild = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_what_waits_together_is_committed_together(
+    path: Path, written: Callable[..., Record]
+) -> None:
+    with DuckDBSaver(path) as saver, ThreadPoolExecutor(32) as pool:
+        list(pool.map(lambda _: saver.commit([written("t")]), range(640)))
+
+        commits = saver._database.writer._commits
+
+    assert commits < 320
+
+
+def test_what_nobody_waits_for_waits_for_company(
+    path: Path, written: Callable[..., Record]
+) -> None:
+    with DuckDBSaver(path) as saver:
+        for _ in range(200):
+            saver.append([written("t")])
+            time.sleep(0.0001)
+        saver.commit([])
+
+        commits = saver._database.writer._commits
+
+    assert commits < 40
+
+
+def test_what_nobody_waits_for_is_written_soon_all_the_same(
+    path: Path, written: Callable[..., Record]
+) -> None:
+    with DuckDBSaver(path) as saver:
+        saver.append([written("t")])
+        deadline = time.monotonic() + 10
+
+        while not saver._database.fetch("SELECT seq FROM log"):
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
+
+def test_a_backlog_larger_than_one_commit_keeps_its_order(
+    path: Path, written: Callable[..., Record]
+) -> None:
+    with DuckDBSaver(path) as saver:
+        for start in range(0, 12_000, 3_000):
+            numbers = range(start, start + 3_000)
+            saver.append([written("t", str(number)) for number in numbers])
+
+        found = saver.read("t")
+
+    assert [r.event.data.data for r in found] == [  # type: ignore[union-attr]
+        str(number).encode() for number in range(12_000)
+    ]
+    assert [r.seq for r in found] == list(range(1, 12_001))
+
+
+def test_a_callback_that_raises_harms_nobody(
+    path: Path,
+    written: Callable[..., Record],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reported: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", reported.append)
+
+    def fail(error: BaseException | None) -> None:
+        raise ValueError(error)
+
+    with DuckDBSaver(path) as saver:
+        saver.append([written("t", "a")], fail)
+        saver.commit([written("t", "b")])
+
+        assert len(saver.read("t")) == 2
+    assert [report.exc_type for report in reported] == [ValueError]
+
+
+def test_a_callback_can_append_and_close_but_not_read(
+    path: Path, written: Callable[..., Record]
+) -> None:
+    seen: list[object] = []
+    is_over = threading.Event()
+    saver = DuckDBSaver(path)
+
+    def callback(_: BaseException | None) -> None:
+        try:
+            saver.append([written("t", "from the callback")])
+            saver.read("t")
+        except RuntimeError as error:
+            seen.append(str(error))
+        saver.close()
+        is_over.set()
+
+    saver.append([written("t")], callback)
+
+    assert is_over.wait(10)
+    assert "another thread" in str(seen[0])
+    with DuckDBSaver(path) as again:
+        assert len(again.read("t")) == 2
+
+
+FULL_DISK = """
+    import resource
+    from nbflow.errors import StoreError
+
+    def attempt(action):
+        try:
+            return action()
+        except StoreError as error:
+            print(type(error).__name__, type(error.__cause__).__name__)
+
+    saver, told, commits = DuckDBSaver(sys.argv[1]), [], 0
+    saver.commit([written("t", "first")])
+    limit = os.path.getsize(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    while told.count(None) == commits:
+        commits += 1
+        saver.append([written("t", os.urandom(50_000).hex())], told.append)
+        attempt(lambda: saver.commit([]))
+    attempt(lambda: saver.append([written("t", "later")]))
+    attempt(lambda: saver.read("t"))
+    attempt(saver.heads)
+    saver.close()
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    again = DuckDBSaver(sys.argv[1])
+    print(len(told), told.count(None) + 1, len(again.read("t")))
+    again.commit([written("t", "last")])
+    print([record.seq for record in again.read("t")][-1])
+"""
+
+
+def test_a_full_disk_loses_nothing_acknowledged_and_is_told_to_everybody(
+    path: Path, run_child: RunChild
+) -> None:
+    child = run_child(FULL_DISK, path)
+
+    *refusals, counts, newest = child.stdout.splitlines()
+    told, acknowledged, kept = map(int, counts.split())
+    assert refusals == ["StoreClosedError StoreUnavailableError"] * 4, child.stderr
+    assert told == acknowledged
+    assert kept == acknowledged
+    assert int(newest) == kept + 1
+    assert child.stderr == ""
+
+
+TOO_LARGE = """
+    import resource
+    saver, told, gate = DuckDBSaver(sys.argv[1]), [], threading.Event()
+    limit = os.path.getsize(sys.argv[1])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    texts = ["a", "b", os.urandom(limit).hex(), "c"]
+
+    saver.append([], lambda _: gate.wait())
+    for text in texts:
+        saver.append([written("t", text)], lambda error: told.append(error is None))
+    gate.set()
+    saver.close()
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    kept = DuckDBSaver(sys.argv[1]).read("t")
+    print(told, [record.event.data.data for record in kept])
+"""
+
+
+def test_a_row_that_does_not_fit_takes_no_earlier_row_with_it(
+    path: Path, run_child: RunChild
+) -> None:
+    child = run_child(TOO_LARGE, path)
+
+    assert child.stdout == "[True, True, False, False] [b'a', b'b']\n", child.stderr
+
+
+def test_an_idle_store_is_folded_into_its_file(
+    path: Path, written: Callable[..., Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(writer, "CHECKPOINT_WHEN_IDLE_AFTER", 3)
+    beside = path.with_name(f"{path.name}.wal")
+
+    with DuckDBSaver(path) as saver:
+        for _ in range(3):
+            saver.commit([written("t")])
+        deadline = time.monotonic() + 10
+        while beside.exists() and beside.stat().st_size:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+        assert len(saver.read("t")) == 3
+
+
+def test_a_busy_store_is_folded_now_and_then(
+    path: Path, written: Callable[..., Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "CHECKPOINT_AFTER", 5)
+
+    with DuckDBSaver(path) as saver:
+        for _ in range(12):
+            saver.commit([written("t")])
+
+        assert saver._database.writer._commits <= 5
+        assert len(saver.read("t")) == 12
+
+
+def test_reading_while_another_thread_closes_is_an_error_of_ours(
+    path: Path, written: Callable[..., Record]
+) -> None:
+    saver, other = DuckDBSaver(path), DuckDBSaver(path)
+    saver.append([written("t", str(number)) for number in range(100)])
+    failures: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            while True:
+                assert len(other.read("t")) == 100
+        except StoreError as error:
+            failures.append(error)
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            pool.submit(read)
+        time.sleep(0.05)
+        saver.close()
+        other.close()
+
+    assert [type(failure) for failure in failures] == [StoreClosedError] * 4

@@ -96,7 +96,7 @@ def json_form(value: Any, path: str = "", *, depth: int = 0) -> Any:
             )
 
 
-def schema_of(value: Any) -> dict[str, Any]:  # noqa: PLR0911 - a case each
+def schema_of(value: Any) -> dict[str, Any]:
     """Return the JSON Schema of values like this one, which `json_form` accepts.
 
     No property is required, and None says nothing of a type. A text with line
@@ -270,7 +270,7 @@ def _as_type(name: str, value: Any, *, exact: bool) -> tuple[Any] | None:
     return None
 
 
-def _common(  # noqa: PLR0911 - a case each
+def _common(
     schemas: list[dict[str, Any]],
 ) -> dict[str, Any]:
     known = [schema for schema in schemas if schema]

@@ -29,7 +29,8 @@ help: ## Show these targets
 
 .PHONY: lab
 lab: $(STAMPS)/lab ## Install everything and open the guide in JupyterLab (LAB_ARGS=...)
-	$(BIN)/jupyter lab $(LAB_AS_ROOT) $(LAB_BROWSER) $(LAB_ARGS) $(START)
+	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/$(START) \
+	  $(LAB_AS_ROOT) $(LAB_BROWSER) $(LAB_ARGS)
 
 LAB_AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 LAB_BROWSER  = $(if $(DISPLAY)$(WAYLAND_DISPLAY)$(filter Darwin,$(shell uname)),,--no-browser)

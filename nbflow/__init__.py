@@ -7,7 +7,6 @@ nor duckdb.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -64,13 +63,12 @@ _HOMES: Final = {
     "threads": "session.api",
 }
 
-try:
-    __version__ = version("nbflow")
-except PackageNotFoundError:
-    __version__ = "0+unknown"
-
-
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        # Reading a package's metadata takes longer than all the rest of the import.
+        from importlib.metadata import version  # noqa: PLC0415
+
+        return version("nbflow")
     if name not in _HOMES:
         raise AttributeError(f"module 'nbflow' has no attribute {name!r}")
     return getattr(import_module(f"nbflow.{_HOMES[name]}"), name)

@@ -47,6 +47,8 @@ class RunOptions:
         workflow's own choice.
     answers : str or None
         File with answers.
+    force : bool
+        Go on though a task of a stopped run still holds the thread.
     panel : bool
         Whether the run's panel is shown.
     """
@@ -57,6 +59,7 @@ class RunOptions:
     replay: Replay | None = None
     on_divergence: OnDivergence | None = None
     answers: str | None = None
+    force: bool = False
     panel: bool = True
 
 

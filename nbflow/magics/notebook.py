@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from IPython.display import display
@@ -45,6 +46,8 @@ __all__ = ["Notebook", "PendingResult"]
 
 POLL_SECONDS = 0.1
 STOP_SECONDS = 3.0
+
+_ENDED = frozenset({"finished", "failed", "cancelled", "superseded"})
 
 
 class PendingResult:
@@ -140,7 +143,23 @@ class Notebook:
             on_divergence=options.on_divergence,
             cell=self.cell_label(),
             by=self.who(),
+            force=options.force,
         )
+
+    def wait_for_stopped(self, thread_id: str, options: RunOptions) -> None:
+        """Wait until the tasks of a stopped run have let go of its thread.
+
+        A synchronous task can't be killed. With ``--force`` nothing is waited for.
+        """
+        still = () if options.force else self.session.lingering(thread_id)
+        if still:
+            names = ", ".join(map(repr, still))
+            print(  # noqa: T201 - why the cell is busy
+                f"Waiting for {names} of the stopped run (interrupt to give up, or use "
+                "--force)."
+            )
+        while not options.force and self.session.lingering(thread_id):
+            time.sleep(POLL_SECONDS)
 
     # Showing.
 
@@ -168,10 +187,20 @@ class Notebook:
                 stop=lambda: self.session.stop(thread_id),
                 resume=lambda: self.session.resume(thread_id),
             ),
-            setting=Setting(live=True, store=location, needs=needs),
+            setting=Setting(live=True, store=_from_here(location), needs=needs),
             panel=panel and self.settings.panel,
         )
         self._panels[thread_id] = shown
+
+    def leave(self, thread_id: str) -> None:
+        """Let the panel of an ended run keep what it shows, when another cell goes on.
+
+        So the output of a cell that failed still tells of that failure.
+        """
+        shown = self._panels.get(thread_id)
+        if shown is not None and shown.view.status in _ENDED:
+            del self._panels[thread_id]
+            shown.close()
 
     def _answer(self, thread_id: str, interrupt_id: str, value: Any) -> None:
         self.session.answer(thread_id, {interrupt_id: value}, by=self.who())
@@ -337,3 +366,14 @@ class Notebook:
 def _asked(view: RunView, question: QuestionView) -> Asked:
     form = question_of(question, view.thread_id)
     return Asked(question.interrupt_id, form["text"], view.thread_id, form["source"])
+
+
+def _from_here(location: str) -> str:
+    """Return a path as it is shortest; a saved output should name no machine's."""
+    if not Path(location).is_absolute():
+        return location
+    try:
+        near = os.path.relpath(location)
+    except (OSError, ValueError):  # another drive, or no working folder any more
+        return location
+    return min(near, location, key=len)

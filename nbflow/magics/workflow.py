@@ -40,7 +40,7 @@ from nbflow.session.cells import (
     needs_input,
     parse_cell,
 )
-from nbflow.session.places import orphans
+from nbflow.session.places import FOLDER, orphans
 from nbflow.session.reports import (
     Report,
     history_report,
@@ -191,6 +191,8 @@ def run(
     session = notebook.session
     thread_id = options.thread or workflow.name
     stretch = notebook.stretch(options)
+    notebook.wait_for_stopped(thread_id, options)
+    notebook.leave(thread_id)
     if options.resume is not None:
         answer = notebook.value_of(options.resume)
         handle = session.answer_with(workflow, thread_id, answer, stretch)
@@ -274,6 +276,8 @@ def _run_by_name(notebook: Notebook, name: str, options: CellOptions) -> Any:
 def _resume(notebook: Notebook, command: ResumeCommand) -> Any:
     session, thread_id = notebook.session, command.thread
     stretch = notebook.stretch(command.options)
+    notebook.wait_for_stopped(thread_id, command.options)
+    notebook.leave(thread_id)
     if command.answer is None:
         handle: RunHandle | None = session.resume(thread_id, stretch)
     else:
@@ -328,5 +332,8 @@ def _store(notebook: Notebook, path: str | None) -> None:
         session.use_store(path)
     place = session.place
     print(f"{place.path}\n  {place.reason}")  # noqa: T201 - what was asked for
+    if place.path.parent.name != FOLDER:
+        return  # other databases there may be anybody's
     for found in orphans(place.path.parent):
-        print(f"  without a notebook: {found.path.name}  ({found.adopt})")  # noqa: T201
+        if found.path != place.path:
+            print(f"  without a notebook: {found.path.name}  ({found.adopt})")  # noqa: T201

@@ -203,7 +203,7 @@ class RunHandle:
 
     @property
     def running_tasks(self) -> tuple[str, ...]:
-        """Names of the tasks whose bodies are at work."""
+        """Names of the tasks whose bodies are at work, of a stopped run too."""
         run = self._run
         return () if run is None else run.running
 
@@ -218,7 +218,6 @@ class RunHandle:
                 notify(self)
             with self._lock:
                 self._working = False
-                self._run = None
                 then = tuple(self._after_end)
             self._done.set()
         for notify in then:

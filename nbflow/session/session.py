@@ -269,6 +269,15 @@ class Session:
             self._runs[saver.scope, thread_id] = handle
             return handle
 
+    def lingering(self, thread_id: str) -> tuple[str, ...]:
+        """Return the tasks of stopped runs that still hold a thread."""
+        return tuple(
+            name
+            for handle in self.handles()
+            if handle.thread_id == thread_id and not handle.is_working
+            for name in handle.running_tasks
+        )
+
     def handles(self) -> list[RunHandle]:
         """Return the runs that this kernel has worked on, the oldest first."""
         with self._lock:

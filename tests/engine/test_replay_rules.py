@@ -125,8 +125,7 @@ def test_an_edited_task_runs_again_and_the_others_do_not(
     assert result == 200
     assert ran == {"load": 1, "scale": 1, "edited scale": 1}
     why = {
-        r.event.name: r.event.why
-        for r in saver.read("t", kinds=("TaskCalled",))[2:]
+        r.event.name: r.event.why for r in saver.read("t", kinds=("TaskCalled",))[2:]
     }
     assert why == {"scale": "code"}
 

@@ -385,7 +385,9 @@ def test_a_result_that_cannot_be_stored_names_the_task_and_the_place(
     def workflow(_: str) -> Any:
         return opens().result()
 
-    with pytest.raises(UnstorableValueError, match=r"result\['a'\]\[1\] of task 'opens'"):
+    with pytest.raises(
+        UnstorableValueError, match=r"result\['a'\]\[1\] of task 'opens'"
+    ):
         workflow.invoke("go", config)
     state = workflow.get_state(config)
 

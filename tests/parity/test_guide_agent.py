@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pytest
 
-AGENT = '''
+AGENT = """
 import json, sys
 from pathlib import Path
 from typing import Union
@@ -107,7 +107,7 @@ if isinstance(result, dict):
     print(json.dumps({"asks": asked.value["tool_call"]["args"]}))
 else:
     print(json.dumps({"says": result.content}))
-'''
+"""
 
 
 def test_each_model_call_happens_once_though_every_answer_comes_in_a_new_process(

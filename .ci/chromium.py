@@ -11,10 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,10 +20,19 @@ __all__ = ["main"]
 
 ON_THE_PATH = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 APT_GET = ("apt-get", "-qq", "-o", "Dpkg::Use-Pty=0")
+# In a process of its own, since Playwright can't start everywhere.
+PLAYWRIGHTS_OWN = """
+from playwright.sync_api import sync_playwright
+with sync_playwright() as playwright:
+    print(playwright.chromium.executable_path)
+"""
 INSTALLERS = {
     "Debian's package": (
         (*APT_GET, "update"),
-        (*APT_GET, "install", "--yes", "--no-install-recommends", "chromium"),
+        (
+            *(*APT_GET, "install", "--yes", "--no-install-recommends", "chromium"),
+            "libatomic1",  # Playwright's own node needs it
+        ),
     ),
     "Playwright's download": (
         (sys.executable, "-m", "playwright", "install", "chromium"),
@@ -58,8 +64,12 @@ def _find(tried: list[str]) -> str | None:
     for path in _candidates():
         failure = _run(path, "--version")
         if failure is None:
-            return path
-        tried.append(f"{path} does not start: {failure}")
+            failure = _run(sys.executable, "-m", "playwright", "--version")
+            if failure is None:
+                return path
+            tried.append(f"Playwright does not start: {failure}")
+        else:
+            tried.append(f"{path} does not start: {failure}")
     return None
 
 
@@ -68,9 +78,13 @@ def _candidates() -> Iterator[str]:
         yield named
         return
     yield from filter(None, map(shutil.which, ON_THE_PATH))
-    with sync_playwright() as playwright:
-        own = playwright.chromium.executable_path
-    if Path(own).exists():
+    own = subprocess.run(  # noqa: S603 # the lines above
+        [sys.executable, "-c", PLAYWRIGHTS_OWN],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    if own:
         yield own
 
 

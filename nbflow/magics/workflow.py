@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import linecache
 from typing import TYPE_CHECKING, Any, assert_never
+from zlib import crc32
 
 from IPython.core.magic import (
     Magics,
@@ -39,6 +41,7 @@ from nbflow.session.cells import (
     default_input,
     needs_input,
     parse_cell,
+    register_source,
 )
 from nbflow.session.places import FOLDER, orphans
 from nbflow.session.reports import (
@@ -105,7 +108,7 @@ def run_cell(notebook: Notebook, line: str, cell: str, options: CellOptions) -> 
     # IPython strips blank lines at the top; they count in the editor too.
     blank = "\n" * (len(cell) - len(cell.lstrip("\n")))
     source = f"# %%workflow {line}\n{blank}{body}"
-    filename = shell.compile.cache(source, shell.execution_count, raw_code=cell)
+    filename = _named(shell, source)
     flags = shell.compile.flags
     try:
         parsed = parse_cell(
@@ -140,6 +143,22 @@ def _no_python(error: SyntaxError) -> UsageError:
         f"The cell is no Python: {error.msg} (line {error.lineno}).\n"
         f"    {line}\n    {mark}"
     )
+
+
+def _named(shell: InteractiveShell, source: str) -> str:
+    """Return the name of a cell's text, under which tracebacks find it.
+
+    Not IPython's: that is a path in a temporary folder, other in each process, and
+    a run's stored traceback would show it.
+    """
+    filename = f"<cell {shell.execution_count}>"
+    if "".join(linecache.getlines(filename)).rstrip() not in ("", source.rstrip()):
+        filename = f"<cell {shell.execution_count}, {crc32(source.encode()):08x}>"
+    register_source(filename, source)
+    numbers = getattr(shell.compile, "_filename_map", None)
+    if isinstance(numbers, dict):  # private: without it, this name is printed
+        numbers[filename] = shell.execution_count
+    return filename
 
 
 def _cell_id(shell: InteractiveShell) -> str | None:

@@ -10,12 +10,7 @@ export const VERSION = 1;
 export const RUN_MIME = 'application/vnd.nbflow.run.v1+json';
 
 export type RunStatus =
-  | 'running'
-  | 'interrupted'
-  | 'failed'
-  | 'cancelled'
-  | 'finished'
-  | 'superseded';
+  'running' | 'interrupted' | 'failed' | 'cancelled' | 'finished' | 'superseded';
 
 export type CallStatus =
   | 'waiting' // called, no free place yet
@@ -87,6 +82,8 @@ export interface ToolCallQuestion extends QuestionBase {
   tool: string;
   /** The proposed arguments, in full: JSON values only. */
   args: { [key: string]: unknown };
+  /** The same as JSON text, where a page's numbers can't hold them: 3.0, or more than 53 bits. */
+  args_json?: string;
   /** JSON Schema of the arguments; made from `args` where the tool gives none. */
   schema: Field;
   /** Arguments that are not an object, or can't be shown: they can't be accepted or edited. */
@@ -173,6 +170,7 @@ export type Down =
 /** panel -> kernel */
 export type Up =
   | { type: 'open' }
-  | { type: 'answer'; id: string; answer: unknown }
+  /** `json`: the answer as JSON text, its numbers as they were typed (3 and 3.0 differ). */
+  | { type: 'answer'; id: string; answer: unknown; json: string }
   | { type: 'stop' }
   | { type: 'continue' };

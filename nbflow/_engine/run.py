@@ -144,6 +144,7 @@ class Run:
         self.failures: dict[str, Failure] = {}
         self.refusals: list[InvalidAnswerError] = []
         self.stopping: str | None = None
+        self._ended = False
         self._asked: dict[str, Interrupt] = {}
         self._lock = threading.Lock()
         self._open: set[Call] = set()
@@ -439,7 +440,7 @@ class Run:
         goes on, and its outcome is recorded when it ends.
         """
         with self._lock:
-            if self.stopping is not None:
+            if self.stopping is not None or self._ended:
                 return
             self.stopping = reason
             waiting = list(self._open)
@@ -492,6 +493,8 @@ class Run:
 
     def close(self) -> None:
         """Note that the run has ended; called once, after its last event."""
+        with self._lock:
+            self._ended = True
         self.when_idle(self._let_go)
 
     def _let_go(self) -> None:

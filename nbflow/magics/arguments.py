@@ -85,9 +85,7 @@ _HOW: Final = (
         "take answers from a JSON file (%workflow help answers)",
         placeholder="FILE",
     ),
-    Option(
-        ("--force",), "force", "go on though a stopped run's task holds the thread"
-    ),
+    Option(("--force",), "force", "go on though a stopped run's task holds the thread"),
     Option(("--no-panel",), "panel", "show no panel", switched_to=False),
 )
 """How a run is run, whether it begins or goes on: the fields of `RunOptions`."""

@@ -171,10 +171,10 @@ class RunHandle:
         return self._done.wait(timeout)
 
     def stop(self, reason: str = "stopped") -> None:
-        """Ask the stretch to stop; a second request does nothing."""
+        """Ask the stretch to stop; nothing happens where none is under way."""
         with self._lock:
             self._stop_reason = reason
-            run = self._run
+            run = self._run if self._working else None
         if run is not None:
             run.stop(reason)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -31,6 +32,9 @@ from nbflow.session.views import QuestionView
 from nbflow.session.wire import Setting
 
 if TYPE_CHECKING:
+    from contextvars import Context
+
+    from IPython.core.display_functions import DisplayHandle
     from IPython.core.interactiveshell import InteractiveShell
 
     from nbflow._engine.drive import End
@@ -180,7 +184,7 @@ class Notebook:
             workflow, live = handle_or_thread.workflow.name, True
         needs = "" if live else f"Run the cell that defines {workflow!r} to go on."
         shown = PanelDisplay(
-            display,
+            _display_here,
             picture,
             commands=Commands(
                 answer=lambda key, value: self._answer(thread_id, key, value),
@@ -361,6 +365,25 @@ class Notebook:
                     response_schema=event.response_schema,
                 )
         return list(found.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """What is shown in a cell's output; it changes there, whoever changes it."""
+
+    handle: DisplayHandle
+    context: Context
+
+    def update(self, data: Any, /, *, raw: bool) -> None:
+        """Put another bundle in the place of the one that is shown."""
+        self.context.copy().run(self.handle.update, data, raw=raw)
+
+
+def _display_here(data: Any, /, *, raw: bool, display_id: bool) -> _Output:
+    # A run's thread may belong to an earlier cell, and a batch run of a notebook
+    # takes a message for the cell in whose name it is sent.
+    shown = display(data, raw=raw, display_id=display_id)  # type: ignore[no-untyped-call] # IPython's
+    return _Output(shown, copy_context())
 
 
 def _asked(view: RunView, question: QuestionView) -> Asked:

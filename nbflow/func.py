@@ -23,6 +23,8 @@ __all__ = ["entrypoint", "task"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+R = TypeVar("R")
+S = TypeVar("S")
 
 
 class Task(Generic[P, T]):
@@ -168,7 +170,18 @@ class entrypoint:  # noqa: N801 - LangGraph's name
     (1, 3)
     """
 
-    final = FinalValue
+    class final(FinalValue[R, S]):  # noqa: N801 - LangGraph's name
+        """Return ``entrypoint.final(value=..., save=...)`` to save another value.
+
+        Attributes
+        ----------
+        value : R
+            What the caller gets.
+        save : S
+            What the next run of the thread gets as `previous`.
+        """
+
+        __slots__ = ()
 
     def __init__(
         self,

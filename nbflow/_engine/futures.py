@@ -137,8 +137,8 @@ class AsyncFuture(asyncio.Future, Generic[T]):  # type: ignore[type-arg]
     def result(self, timeout: float | None = None) -> T:  # noqa: ARG002
         """Return the result of a call that is done; await it before."""
         self.seen = True
-        value: Any = super().result()
-        return value  # type: ignore[no-any-return] # asyncio's class is not generic here
+        value: T = super().result()
+        return value
 
     def exception(self, timeout: float | None = None) -> BaseException | None:  # noqa: ARG002
         """Return the exception of a call that is done; None if there is none."""
@@ -149,7 +149,8 @@ class AsyncFuture(asyncio.Future, Generic[T]):  # type: ignore[type-arg]
         self.seen = True
         self.waiter = asyncio.current_task(self.get_loop())
         try:
-            return (yield from super().__await__())
+            value: T = yield from super().__await__()
+            return value
         finally:
             if self.come_back is not None:
                 yield from self.come_back().__await__()

@@ -20,7 +20,15 @@ from nbflow._engine.streaming import Projection, stream_modes
 from nbflow.errors import WorkflowStopped
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Callable,
+        Generator,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from nbflow._engine.drive import End
     from nbflow._engine.run import Run
@@ -176,7 +184,7 @@ class Workflow(Generic[InputT, OutputT]):
         context: Any = None,
         stream_mode: StreamMode | Sequence[StreamMode] | None = None,
         durability: Durability | None = None,
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """Run the workflow and yield what happens, as it happens.
 
         Parameters are those of `invoke`.
@@ -199,7 +207,9 @@ class Workflow(Generic[InputT, OutputT]):
         )
         return self._streamed(input, options, feed)
 
-    def _streamed(self, given: Any, options: Options, feed: _Feed) -> Iterator[Any]:
+    def _streamed(
+        self, given: Any, options: Options, feed: _Feed
+    ) -> Generator[Any, None, None]:
         queue: SimpleQueue[Any] = SimpleQueue()
         feed.put = queue.put
         ends: list[End | Settled | BaseException] = []
@@ -231,7 +241,7 @@ class Workflow(Generic[InputT, OutputT]):
         context: Any = None,
         stream_mode: StreamMode | Sequence[StreamMode] | None = None,
         durability: Durability | None = None,
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """Like `stream`, on the running event loop."""
         feed = _Feed(self.name, stream_mode)
         options = options_from(

@@ -248,6 +248,8 @@ def test_without_a_saver_the_question_is_returned_and_cannot_be_answered() -> No
 
 
 class Decision(BaseModel):
+    """What a person decides."""
+
     approve: bool
     amount: int
 

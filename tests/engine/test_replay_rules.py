@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nbflow._events import TaskCalled
 from nbflow.errors import NonDeterministicReplayError, ReplayWarning
 from nbflow.func import entrypoint, task
 
@@ -25,6 +26,7 @@ class Broken:
         self.is_broken = True
 
     def check(self) -> None:
+        """Raise, while it is broken."""
         if self.is_broken:
             raise ConnectionError("no network")
 
@@ -124,9 +126,12 @@ def test_an_edited_task_runs_again_and_the_others_do_not(
 
     assert result == 200
     assert ran == {"load": 1, "scale": 1, "edited scale": 1}
-    why = {
-        r.event.name: r.event.why for r in saver.read("t", kinds=("TaskCalled",))[2:]
-    }
+    calls = [
+        record.event
+        for record in saver.read("t", kinds=("TaskCalled",))
+        if isinstance(record.event, TaskCalled)
+    ]
+    why = {call.name: call.why for call in calls[2:]}
     assert why == {"scale": "code"}
 
 
@@ -413,7 +418,7 @@ def test_arguments_count_the_same_by_position_and_by_name(
     saver: InMemorySaver, config: Config, network: Broken
 ) -> None:
     ran: list[int] = []
-    calls = iter([lambda t: t(1, b=2), lambda t: t(a=1, b=2)])
+    calls: Any = iter([lambda t: t(1, b=2), lambda t: t(a=1, b=2)])
 
     @task
     def add(a: int, b: int) -> int:
@@ -446,7 +451,7 @@ def test_arguments_that_cannot_be_encoded_count_by_their_type(
 
     @task
     def fetch(client: Client, transform: Any) -> str:
-        ran.append("fetch")
+        ran.append(type(client).__name__)
         return str(transform("x"))
 
     @entrypoint(checkpointer=saver)
@@ -461,4 +466,4 @@ def test_arguments_that_cannot_be_encoded_count_by_their_type(
     result = workflow.invoke(None, config)
 
     assert result == "xx"
-    assert ran == ["fetch"]
+    assert ran == ["Client"]

@@ -15,7 +15,6 @@ from nbflow.errors import (
     NbflowWarning,
     ThreadBusyError,
     UnstorableValueError,
-    WorkflowStopped,
 )
 from nbflow.func import entrypoint, task
 from nbflow.types import Command, interrupt
@@ -336,7 +335,7 @@ def test_stopping_a_run_raises_for_its_caller(
 
     async def main() -> None:
         stream = workflow.astream("go", config, stream_mode="values")
-        work = asyncio.create_task(anext(stream))
+        work = asyncio.ensure_future(anext(stream))
         await asyncio.sleep(0.05)
         work.cancel()
         await asyncio.wait([work])
@@ -359,7 +358,7 @@ def test_nested_tasks_are_part_of_the_run_and_are_replayed(
 
     @entrypoint()
     def inner(name: str) -> str:
-        return fetch(name).result() + interrupt(f"{name}?")
+        return f"{fetch(name).result()}{interrupt(f'{name}?')}"
 
     @entrypoint(checkpointer=saver)
     def outer(_: str) -> list[str]:

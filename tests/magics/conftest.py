@@ -40,7 +40,9 @@ class Cells:
         """Run a cell and return its value; raise what it raised."""
         out = io.StringIO()
         with redirect_stdout(out):
-            result = self.shell.run_cell(text, store_history=True)
+            result = self.shell.run_cell(  # type: ignore[no-untyped-call]
+                text, store_history=True
+            )
         self.printed = out.getvalue()
         error = result.error_before_exec or result.error_in_exec
         if error is not None:
@@ -50,7 +52,8 @@ class Cells:
     @property
     def names(self) -> dict[str, Any]:
         """The notebook's variables."""
-        return self.shell.user_ns
+        names: dict[str, Any] = self.shell.user_ns
+        return names
 
     def restart(self) -> None:
         """Forget everything but the store, as a new kernel has."""
@@ -64,7 +67,7 @@ class Cells:
 
 def _shell() -> InteractiveShell:
     # Not `instance()`: a second kernel in this process is what a restart is here.
-    shell = InteractiveShell()
+    shell = InteractiveShell()  # type: ignore[no-untyped-call]
     shell.Completer.use_jedi = False
     return shell
 

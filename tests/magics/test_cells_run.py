@@ -71,7 +71,10 @@ def test_a_cell_that_is_the_workflow_leaves_its_names_when_it_is_finished(
 ) -> None:
     cells.run("n = 1\n@task\ndef double(x): return 2 * x")
 
-    result = cells.run("%%workflow sums -i 10\nn = n + 1\ntotal = double(inputs + n).result()\ntotal + 1")
+    result = cells.run(
+        "%%workflow sums -i 10\n"
+        "n = n + 1\ntotal = double(inputs + n).result()\ntotal + 1"
+    )
 
     assert result == 25
     assert cells.names["n"] == 2
@@ -208,7 +211,8 @@ def test_an_answer_in_a_line_finishes_the_run(cells: Cells) -> None:
         cells.run(ASKING.format(options=""))
 
     result = cells.run(
-        '%workflow resume asking {"action": "update", "data": {"path": "y", "times": 3}}'
+        "%workflow resume asking "
+        '{"action": "update", "data": {"path": "y", "times": 3}}'
     )
 
     assert result == {"action": "update", "data": {"path": "y", "times": 3}}
@@ -335,7 +339,11 @@ def test_the_users_traceback_shows_the_lines_of_the_cell_only(cells: Cells) -> N
         ("%%workflow\nx = (1", UsageError, r"line 2"),
         ("%%workflow\nfrom os import *", UsageError, "import"),
         ("%%workflow -i (1\n1", UsageError, "expression"),
-        ("%%workflow\nimport threading\nthreading.Lock()", UnstorableValueError, "lock"),
+        (
+            "%%workflow\nimport threading\nthreading.Lock()",
+            UnstorableValueError,
+            "lock",
+        ),
         ("%workflow store /proc/nope/store.duckdb", StoreUnavailableError, "proc"),
     ],
 )
@@ -384,9 +392,13 @@ def test_the_users_own_duckdb_connection_reads_the_store(cells: Cells) -> None:
 
 
 def test_a_workflow_that_names_its_saver_keeps_it(cells: Cells) -> None:
-    cells.run("from nbflow.checkpoint.memory import InMemorySaver\nown = InMemorySaver()")
+    cells.run(
+        "from nbflow.checkpoint.memory import InMemorySaver\nown = InMemorySaver()"
+    )
 
-    cells.run("%%workflow mine -i 1\n@entrypoint(checkpointer=own)\ndef mine(x): return x")
+    cells.run(
+        "%%workflow mine -i 1\n@entrypoint(checkpointer=own)\ndef mine(x): return x"
+    )
 
     assert [head.thread_id for head in cells.names["own"].heads()] == ["mine"]
     assert "mine" in repr(cells.run("%workflow threads"))

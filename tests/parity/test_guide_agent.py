@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+
+from nbflow.func import entrypoint, task
+from nbflow.graph import add_messages
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
 AGENT = """
@@ -32,7 +39,10 @@ def call(name, id, **args):
 
 
 SCRIPT = [
-    AIMessage("", tool_calls=[call("weather", "1", city="sf"), call("weather", "2", city="ny")]),
+    AIMessage(
+        "",
+        tool_calls=[call("weather", "1", city="sf"), call("weather", "2", city="ny")],
+    ),
     AIMessage("", tool_calls=[call("weather", "3", city="boston")]),
     AIMessage("Sunny everywhere."),
     AIMessage("You asked about weather."),
@@ -55,7 +65,8 @@ def call_model(messages):
 @task
 def call_tool(tool_call):
     count("tool " + tool_call["args"]["city"])
-    return ToolMessage(content="sunny in " + tool_call["args"]["city"], name=tool_call["name"], tool_call_id=tool_call["id"])
+    content = "sunny in " + tool_call["args"]["city"]
+    return ToolMessage(content, name=tool_call["name"], tool_call_id=tool_call["id"])
 
 
 def review_tool_call(tool_call: ToolCall) -> Union[ToolCall, ToolMessage]:
@@ -67,7 +78,9 @@ def review_tool_call(tool_call: ToolCall) -> Union[ToolCall, ToolMessage]:
     elif review_action == "update":
         return {**tool_call, **{"args": review_data}}
     elif review_action == "feedback":
-        return ToolMessage(content=review_data, name=tool_call["name"], tool_call_id=tool_call["id"])
+        return ToolMessage(
+            content=review_data, name=tool_call["name"], tool_call_id=tool_call["id"]
+        )
 
 
 @entrypoint(checkpointer=DuckDBSaver(folder / "agent.duckdb"))
@@ -91,7 +104,9 @@ def agent(messages, previous):
                     llm_response.tool_calls[i] = review
         tool_result_futures = [call_tool(tool_call) for tool_call in tool_calls]
         remaining_tool_results = [fut.result() for fut in tool_result_futures]
-        messages = add_messages(messages, [llm_response, *tool_results, *remaining_tool_results])
+        messages = add_messages(
+            messages, [llm_response, *tool_results, *remaining_tool_results]
+        )
         llm_response = call_model(messages).result()
 
     messages = add_messages(messages, llm_response)
@@ -151,12 +166,6 @@ def test_each_model_call_happens_once_though_every_answer_comes_in_a_new_process
 def test_chatbot_remembers_the_conversation(
     saver: Any, config: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
-    from langchain_core.messages import AIMessage, BaseMessage
-
-    from nbflow.func import entrypoint, task
-    from nbflow.graph import add_messages
-
     replies = iter([AIMessage("Hi Bob!"), AIMessage("Your name is Bob.")])
     model = GenericFakeChatModel(messages=replies)
     heard: list[int] = []

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import Locator, expect
 
 if TYPE_CHECKING:
+    import nbformat
+
     from tests.ui.conftest import NotebookPage
 
 SETUP = """\
@@ -20,7 +21,7 @@ from nbflow import entrypoint, interrupt, task
 ran = Path("ran.txt")
 """
 
-REVIEW = '''\
+REVIEW = """\
 %%workflow review -i ["Adelie", "Gentoo", "Chinstrap"]
 @task
 def inspect(species):
@@ -43,13 +44,16 @@ def review(species):
     found = [f.result() for f in [inspect(s) for s in species]]
     answer = propose(found[0]).result()
     return {"answer": answer, "inspected": len(found)}
-'''
+"""
 
 CHECK = "print(review_result['answer'], type(review_result['answer']['data']['row']))"
 
 
 def guide(*cells: str) -> nbformat.NotebookNode:
-    return new_notebook(cells=[new_code_cell(cell) for cell in (SETUP, *cells)])
+    made: nbformat.NotebookNode = new_notebook(
+        cells=[new_code_cell(cell) for cell in (SETUP, *cells)]
+    )
+    return made
 
 
 def region(page: NotebookPage, index: int) -> Locator:
@@ -68,7 +72,9 @@ def lines(page: NotebookPage) -> list[str]:
 def test_a_run_is_seen_live_answered_in_its_form_and_seen_again_after_a_reload(
     jupyter: NotebookPage,
 ) -> None:
-    review = REVIEW.replace("%%workflow review", "%%workflow review --out review_result")
+    review = REVIEW.replace(
+        "%%workflow review", "%%workflow review --out review_result"
+    )
     jupyter.open(guide(review, CHECK))
     jupyter.run_cell(0)
 
@@ -160,7 +166,7 @@ def test_an_unsaved_run_is_brought_back_by_show(jupyter: NotebookPage) -> None:
     expect(panel.get_by_role("form", name=re.compile("Question"))).to_be_visible()
 
 
-FLOOD = '''\
+FLOOD = """\
 %%workflow flood
 from nbflow import get_stream_writer
 
@@ -176,7 +182,7 @@ def write(count):
     return count
 
 write(50_000).result()
-'''
+"""
 
 
 def test_ten_thousand_events_a_second_do_not_freeze_the_page(

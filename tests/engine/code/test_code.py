@@ -166,7 +166,7 @@ def test_a_function_that_was_edited_in_its_file_since_counts_as_what_runs(
 @pytest.mark.parametrize(
     "function",
     [len, print, dict, math.sqrt, functools.partial(len), "".join, object()],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_anything_else_has_a_code_too(function: object) -> None:
     code = code_of(function)

@@ -37,6 +37,7 @@ export function Stream({ view }: { view: RunView }): JSX.Element | null {
         estimate={LINE_PX}
         keyOf={(index) => items[index]?.n ?? index}
         follow={live && !paused}
+        trimmed
         onEnd={(atEnd) => setPaused(!atEnd)}
         root={{ role: 'log', 'aria-live': 'off', 'aria-label': trans.__('Stream'), tabIndex: 0 }}
         row={({ index, props }) => {

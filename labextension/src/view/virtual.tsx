@@ -25,6 +25,8 @@ interface Props {
   keyOf: (index: number) => string | number;
   /** Stay at the end as rows come, unless the reader scrolled up. */
   follow: boolean;
+  /** Rows are taken away at the begin: what the reader looks at stays where it is. */
+  trimmed?: boolean;
   /** A row that stays in the page out of sight: it has the focus. */
   keep?: number | null;
   class: string;
@@ -76,7 +78,7 @@ function useVirtualizer(props: Props, scroller: { current: HTMLDivElement | null
     observeElementOffset,
     scrollToFn: elementScroll,
     overscan: 6,
-    anchorTo: props.follow ? 'end' : 'start',
+    anchorTo: props.follow || props.trimmed ? 'end' : 'start',
     followOnAppend: props.follow,
     scrollEndThreshold: END_PX,
     rangeExtractor: (range) => rowsOf(range, props.keep ?? null),

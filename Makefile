@@ -103,7 +103,7 @@ lint-front-end:
 
 .PHONY: types
 types: $(STAMPS)/dev ## Check that the public names are typed as an editor reads them
-	$(BIN)/pyright --verifytypes nbflow --ignoreexternal
+	PYTHONPATH=. PATH="$(BIN):$$PATH" $(BIN)/pyright --verifytypes nbflow --ignoreexternal
 
 .PHONY: format
 format: $(STAMPS)/dev ## Let ruff mend what it can

@@ -281,8 +281,8 @@ class ThreadBusyError(NbflowError):
         self.holder = holder
         super().__init__(
             f"Thread {thread_id!r} is held by {holder} (run {run_id!r}).\n"
-            "Wait for it, stop it with '%workflow cancel', use another thread, or go on "
-            "with --force where only a stopped task is left."
+            "Wait for it, stop it with '%workflow cancel', use another thread, or go "
+            "on with --force where only a stopped task is left."
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

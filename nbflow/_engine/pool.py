@@ -33,13 +33,16 @@ class Pool:
         if inbox is not None:
             inbox.put(work)
             return
+        inbox = SimpleQueue()
+        inbox.put(work)
+        # Not as the thread's argument: it would be held while the thread idles.
         thread = threading.Thread(
-            target=self._serve, args=(work,), name="nbflow", daemon=True
+            target=self._serve, args=(inbox,), name="nbflow", daemon=True
         )
         thread.start()
 
-    def _serve(self, work: Callable[[], None]) -> None:
-        inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
+    def _serve(self, inbox: SimpleQueue[Callable[[], None]]) -> None:
+        work = inbox.get()
         while True:
             work()
             del work

@@ -64,7 +64,9 @@ class Missing:
 
 _Index: TypeAlias = dict[tuple[str, str, str], deque[str]]
 Lookup: TypeAlias = Found | Blocked | Diverged | Missing
-Why: TypeAlias = Literal["", "new", "code", "arguments", "failed", "unfinished"]
+Why: TypeAlias = Literal[
+    "", "new", "code", "arguments", "failed", "unfinished", "answered"
+]
 
 
 class Recorded:
@@ -101,6 +103,7 @@ class Recorded:
         self._outcomes: dict[str, TaskFinished | TaskFailed] = {}
         self._failed: set[str] = set()
         self._answered_since: set[str] = set()
+        self._codes: dict[tuple[str, str, str], set[str]] = defaultdict(set)
         self._order: dict[str, list[str]] = defaultdict(list)
         self._questions: dict[str, Interrupted] = {}
         self._answers: dict[str, Answered] = {}
@@ -123,6 +126,7 @@ class Recorded:
             case TaskCalled(call_id=call_id) as call:
                 self._note_order(call.place, call_id, aside=call.aside)
                 self._calls[call_id] = call
+                self._codes[call.place, call.name, call.args_key].add(call.code)
                 self._outcomes.pop(call_id, None)
                 self._answered_since.discard(call_id)
             case TaskFinished(call_id=call_id) | TaskFailed(call_id=call_id) as outcome:
@@ -293,9 +297,11 @@ class Recorded:
     def _why(self, call: TaskCalled) -> Why:
         if call.call_id in self._failed:
             return "failed"
+        if call.call_id in self._answered_since:
+            return "answered"
         if call.call_id in self._calls:
             return "unfinished"
-        if self._unclaimed(self._by_args, call, call.args_key):
+        if self._codes[call.place, call.name, call.args_key] - {call.code}:
             return "code"
         if self._unclaimed(self._by_code, call, call.code):
             return "arguments"

@@ -84,7 +84,9 @@ def resume(
     """
     if answer is UNSET:
         return current_session().resume(thread_id)
-    return current_session().answer(thread_id, {interrupt_id: answer}, by="nbflow.resume")
+    return current_session().answer(
+        thread_id, {interrupt_id: answer}, by="nbflow.resume"
+    )
 
 
 def cancel(thread_id: str | None = None) -> list[str]:

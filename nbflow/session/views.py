@@ -229,7 +229,7 @@ class RunView:
     stream_limit : int or None
         Size in bytes at which the log stopped to store the stream.
     questions : tuple of QuestionView
-        What waits for a person, in the order in which it was first asked.
+        What waits for a person, in the order of the calls that ask.
     result : str or None
         Short text of what the run returned.
     error : Failure or None
@@ -336,11 +336,19 @@ class _Draft:
             seen=self.seen,
             updated_at=self.updated_at,
             counts=Counts(**self.tally),
-            questions=tuple(self.questions.values()),
+            questions=self._questions_in_order(),
             stream=self._stream_items(),
             stream_total=self.stream_total,
             **self.changes,
         )
+
+    def _questions_in_order(self) -> tuple[QuestionView, ...]:
+        # Tasks that run side by side ask in no fixed order; their calls have one.
+        questions = tuple(self.questions.values())
+        if len(questions) < 2:  # noqa: PLR2004 - nothing to order
+            return questions
+        place = {call_id: index for index, call_id in enumerate(self._known())}
+        return tuple(sorted(questions, key=lambda q: place.get(q.parent_id, -1)))
 
     def take(self, record: Record) -> None:
         if not self._is_ours(record):

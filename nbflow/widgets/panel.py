@@ -12,6 +12,7 @@ import json
 import logging
 import threading
 import time
+import weakref
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from nbflow.session.views import RunView
 
 __all__ = ["Commands", "RunPanel"]
+
+UNHEARD_SECONDS: Final = 1.0
+"""After so long without a word the page is sent the views it may be asking for."""
 
 WIDGET_MIME: Final = "application/vnd.jupyter.widget-view+json"
 
@@ -110,7 +114,7 @@ class RunPanel(anywidget.AnyWidget):
         self._commands = commands or Commands()
         self._setting = setting or Setting()
         self._forms = Forms()
-        self._is_open = False
+        self._has_heard = False
         self._owns_following = not isinstance(source, Following)
         self._following = source if isinstance(source, Following) else Following(source)
         self._sent = self._following.view
@@ -118,6 +122,12 @@ class RunPanel(anywidget.AnyWidget):
         self._set_traits(self._sent)
         self.on_msg(self._receive)
         _answer_on_any_shell(self)
+        # Unasked: a page that asks while a cell runs may not be heard before it ends.
+        self._send_whole(self._sent)
+        speak = weakref.WeakMethod(self._speak_unasked)
+        self._unheard = threading.Timer(UNHEARD_SECONDS, _call, (speak,))
+        self._unheard.daemon = True
+        self._unheard.start()
 
     @property
     def view(self) -> RunView:
@@ -145,14 +155,14 @@ class RunPanel(anywidget.AnyWidget):
         """Say something else besides the run."""
         with self._following.telling:
             self._setting = setting
-            if self._is_open:
-                self._send_whole(self._following.view)
+            self._send_whole(self._following.view)
 
     def close(self) -> None:
         """Send what is left, and end the connection to the page."""
         # Also called by the garbage collector, on panels that never came to be.
         stop_listening = getattr(self, "_stop_listening", None)
         if stop_listening is not None and self.comm is not None:
+            self._unheard.cancel()
             if self._owns_following:
                 self._following.close()
             stop_listening()
@@ -179,12 +189,12 @@ class RunPanel(anywidget.AnyWidget):
     # To the page.
 
     def _tell(self, view: RunView) -> None:
-        if self._is_open and _goes_on(self._sent, view):
+        if _goes_on(self._sent, view):
             for message in patch_messages(
                 self._sent, view, self._setting, now=_now(), forms=self._forms
             ):
                 self.send(message)
-        elif self._is_open:
+        else:
             self._send_whole(view)
         self._sent = view
         self._set_traits(view)
@@ -204,7 +214,12 @@ class RunPanel(anywidget.AnyWidget):
 
     # From the page.
 
+    def _speak_unasked(self) -> None:
+        if not self._has_heard and self._frontend is not None:
+            self._send_bundle()
+
     def _receive(self, _widget: Any, content: Any, _buffers: Any) -> None:
+        self._has_heard = True
         match content:
             case {"type": "open"}:
                 self._open()
@@ -222,7 +237,6 @@ class RunPanel(anywidget.AnyWidget):
 
     def _open(self) -> None:
         with self._following.telling:
-            self._is_open = True
             self._send_whole(self._following.view)
 
     def _send_bundle(self) -> None:
@@ -275,6 +289,12 @@ class RunPanel(anywidget.AnyWidget):
 
     def _refuse(self, refusal_id: str, problems: Iterable[tuple[str, str]]) -> None:
         self.send(refused(refusal_id, problems))
+
+
+def _call(method: weakref.WeakMethod[Callable[[], None]]) -> None:
+    bound = method()
+    if bound is not None:
+        bound()
 
 
 def _answer_on_any_shell(panel: RunPanel) -> None:

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["html_of", "mime_bundle", "text_of_run"]
 
+_AGAIN: Final = {
+    "code": "ran again: code changed",
+    "arguments": "ran again: other arguments",
+    "failed": "ran again: it had failed",
+    "unfinished": "ran again: it was unfinished",
+    "answered": "answered",
+    "replay": "ran again: as asked",
+}
 _SIGNS: Final = {
     "waiting": "\u00b7",
     "running": "\u2026",
@@ -157,10 +165,10 @@ def _row(call: Call) -> str:
 
 def _marks(call: Call) -> str:
     marks = [name for name in ("cached", "replayed") if call[name]]
-    if call["attempts"] > 1:
+    if call["why"] in _AGAIN:
+        marks.append(_AGAIN[call["why"]])
+    elif call["attempts"] > 1:
         marks.append(f"{call['attempts']} attempts")
-    if call["why"]:
-        marks.append(f"ran again: {call['why']}")
     if call["status"] in {"dropped", "cancelled", "waiting"}:
         marks.append(call["status"])
     return ", ".join(marks)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import json
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from nbflow.session.views import RunView, fold
 from nbflow.session.wire import Setting, run_json
 from nbflow.widgets import Commands, RunPanel
 from nbflow.widgets.frontend import NOT_BUILT, FrontEnd, read_front_end
+from nbflow.widgets.panel import UNHEARD_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,14 +39,24 @@ def rows(view: Any) -> dict[str, Any]:
 # What it shows.
 
 
-def test_nothing_is_sent_before_a_page_asks(
+def test_a_page_that_cannot_be_heard_gets_everything_unasked(
     panel: RunPanel, page: Page, log: RunLog
 ) -> None:
     panel.show(log.finish("b").new)
     panel.flush()
+    deadline = time.monotonic() + 10
+    while page.heard[-1]["type"] != "bundle" and time.monotonic() < deadline:
+        time.sleep(0.05)
 
-    assert page.heard == []
-    assert page.kinds == ["comm_open"]
+    assert [message["type"] for message in page.heard] == ["view", "patch", "bundle"]
+
+
+def test_a_page_that_was_heard_is_sent_no_views_unasked(page: Page) -> None:
+    page.say(OPEN)
+
+    time.sleep(UNHEARD_SECONDS * 1.5)
+
+    assert [message["type"] for message in page.heard] == ["view", "view"]
 
 
 def test_a_page_that_opens_gets_the_whole_picture(page: Page, log: RunLog) -> None:
@@ -64,7 +76,7 @@ def test_an_open_page_gets_what_changes(
     panel.show(log.finish("b", 3).write("half way").new)
     panel.flush()
 
-    (message,) = page.heard[1:]
+    message = page.heard[-1]
     assert message["type"] == "patch"
     assert [(c["id"], c["result"]) for c in message["calls"]] == [("b", "3")]
     assert [item["text"] for item in message["stream"]] == ["half way"]
@@ -72,11 +84,12 @@ def test_an_open_page_gets_what_changes(
 
 def test_a_flush_without_news_sends_nothing(panel: RunPanel, page: Page) -> None:
     page.say(OPEN)
+    before = len(page.heard)
 
     panel.flush()
     panel.flush()
 
-    assert len(page.heard) == 1
+    assert len(page.heard) == before
 
 
 def test_closed_and_opened_again_it_shows_the_same(
@@ -122,7 +135,7 @@ def test_a_burst_reaches_the_page_in_few_messages_and_in_order(
         panel.show([record])
     panel.show(log.end().new)
 
-    patches = page.heard[1:]
+    patches = page.heard[2:]
     items = [item["n"] for patch in patches for item in patch["stream"]]
     assert start == 4
     assert len(patches) < 100
@@ -167,7 +180,7 @@ def test_traits_are_not_sent_to_the_page(
 ) -> None:
     panel.show(log.ask("q1").new)
 
-    assert page.kinds == ["comm_open"]
+    assert {data.get("method") for _, data in page.comm.messages[1:]} == {"custom"}
 
 
 def test_another_setting_is_shown_at_once(panel: RunPanel, page: Page) -> None:

@@ -62,7 +62,7 @@ def test_the_text_tells_the_run(log: RunLog) -> None:
         "  \u2713 inspect('Adelie') \u2192 {'doubtful': 2} [replayed]\n"
         "    \u2013 summary(1) [dropped]\n"
         "  \u2717 inspect('Gentoo') \u2717 OSError('net')\n"
-        "  \u25a0 inspect(2) [ran again: code, cancelled]\n"
+        "  \u25a0 inspect(2) [ran again: code changed, cancelled]\n"
         "  \u2717 OSError('net')"
     )
 

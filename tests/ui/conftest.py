@@ -217,9 +217,13 @@ class NotebookPage:
 
     def screenshot(self, name: str) -> Path:
         """Keep a picture of the page in `build/screenshots/`."""
-        path = SCREENSHOTS / f"{name}.png"
+        path = self.picture(name)
         self.page.screenshot(path=path)
         return path
+
+    def picture(self, name: str) -> Path:
+        """Return where a picture of that name is kept."""
+        return SCREENSHOTS / f"{name}.png"
 
     def close(self) -> None:
         """Leave no kernel behind."""

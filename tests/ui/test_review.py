@@ -217,10 +217,7 @@ def test_ten_thousand_events_a_second_do_not_freeze_the_page(
     assert jupyter.errors == []
 
 
-def test_interrupting_the_kernel_stops_the_run_and_it_can_be_continued(
-    jupyter: NotebookPage,
-) -> None:
-    slow = """\
+SLOW = """\
 %%workflow slow
 @task
 def step(number):
@@ -231,7 +228,30 @@ for number in range(24):
     step(number).result()
 "done"
 """
-    jupyter.open(guide(slow))
+
+
+def test_the_panels_stop_button_stops_the_run_while_its_cell_is_busy(
+    jupyter: NotebookPage,
+) -> None:
+    jupyter.open(guide(SLOW))
+    jupyter.run_cell(0)
+
+    job = jupyter.start_cell(1)
+    panel = jupyter.cell(1).get_by_role("region", name="Workflow run slow")
+    panel.get_by_role("button", name="Stop").click()
+    jupyter.wait(job)
+    jupyter.wait_idle()
+
+    expect(jupyter.cell(1)).to_contain_text("WorkflowStopped")
+    status = panel.get_by_role("status", name="Run status")
+    expect(status).to_contain_text("ancelled")
+    assert jupyter.errors == []
+
+
+def test_interrupting_the_kernel_stops_the_run_and_it_can_be_continued(
+    jupyter: NotebookPage,
+) -> None:
+    jupyter.open(guide(SLOW))
     jupyter.run_cell(0)
 
     job = jupyter.start_cell(1)

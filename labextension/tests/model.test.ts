@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 
 import { call, countsOf, headerOf, T0, toolCall, view } from '../dev/sample';
-import { fastest } from './fastest';
 import { apply, EMPTY, type Model, retried, STREAM_KEPT } from '../src/model';
 import type { Call, Down, Header, StreamItem } from '../src/protocol';
 
@@ -145,17 +144,4 @@ test('a refused command is forgotten when it is given again', () => {
   );
 
   expect(retried(refused, 'stop').refusals.size).toBe(0);
-});
-
-test('a patch of 50,000 rows takes less than 100 ms', () => {
-  const calls = Array.from({ length: 50_000 }, (_, i) => call(`c${i}`));
-  const model = opened(calls);
-  const changed = calls.filter((_, i) => i % 5_000 === 0).map((one) => ({ ...one, result: 'x' }));
-  const message = patch([...changed, call('new')], [], {
-    counts: { ...countsOf([]), calls: 50_001 },
-  });
-
-  const took = fastest(() => apply(model, message, T0));
-
-  expect(took).toBeLessThan(100);
 });

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 
 import { call, T0, view } from '../dev/sample';
-import { fastest } from './fastest';
 import { type Axis, axisOf, workOf } from '../src/view/axis';
 import type { Call, RunView } from '../src/protocol';
 import { clock, count, duration, shortId, ticking } from '../src/view/format';
@@ -116,23 +115,6 @@ test('an axis without any time has all at its begin', () => {
   expect(
     axisFor(calls, view({ status: 'finished', calls, ended_at: T0, now: T0 }), T0).place(T0),
   ).toBe(0);
-});
-
-test('fifty thousand calls get an axis and an order in less than 100 ms', () => {
-  const calls = Array.from({ length: 50_000 }, (_, i) =>
-    call(`c${i}`, {
-      parent: i % 3 === 0 || i === 0 ? '' : `c${i - (i % 3)}`,
-      started_at: T0 + i,
-      ended_at: T0 + i + 50,
-    }),
-  );
-
-  const took = fastest(() => {
-    inOrder(calls);
-    axisFor(calls, view({ counts: view().counts }), T0 + 60_000);
-  });
-
-  expect(took).toBeLessThan(100);
 });
 
 test('a badge says where an outcome is from or why a call ran again', () => {

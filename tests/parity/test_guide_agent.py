@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 
@@ -15,8 +16,6 @@ from nbflow.graph import add_messages
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 AGENT = """
 import json, sys
@@ -125,6 +124,7 @@ else:
 """
 
 
+@pytest.mark.timeout(90)
 def test_each_model_call_happens_once_though_every_answer_comes_in_a_new_process(
     tmp_path: Path,
 ) -> None:

@@ -65,7 +65,11 @@ class Database:
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
         """Run one statement and return its rows; it sees what was committed."""
         self.writer.check()
-        return self._connection.fetch(sql, parameters)
+        try:
+            return self._connection.fetch(sql, parameters)
+        except StoreError:
+            self.writer.check()  # It may have been closed meanwhile: then that is why.
+            raise
 
     def enter(self) -> bool:
         """Count one user more; False once the last one has left."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nbflow._database.database import Database
     from nbflow._events import Record
 
-__all__ = ["Ends", "read_ends", "read_records"]
+__all__ = ["Ends", "read_end", "read_ends", "read_records"]
 
 _BLOBS: Final = ("value", "extra")
 
@@ -34,22 +34,31 @@ _LIFECYCLE: Final = ", ".join(f"'{kind}'" for kind in sorted(LIFECYCLE))
 
 _DELETED: Final = """
 SELECT thread_id, max(seq) AS deleted_seq FROM log
-WHERE kind = 'ThreadDeleted' AND seq <= $1 AND ($2::VARCHAR IS NULL OR thread_id = $2)
-GROUP BY thread_id
+WHERE kind = 'ThreadDeleted' AND seq <= $1 GROUP BY thread_id
 """
 _BEGAN: Final = f"""
 SELECT thread_id, count(*) AS runs, max(seq) AS began_seq,
     arg_max(run_id, seq) AS run_id
 FROM log LEFT JOIN ({_DELETED}) USING (thread_id)
-WHERE kind = 'RunStarted' AND seq <= $1 AND ($2::VARCHAR IS NULL OR thread_id = $2)
-    AND seq > coalesce(deleted_seq, 0)
+WHERE kind = 'RunStarted' AND seq <= $1 AND seq > coalesce(deleted_seq, 0)
 GROUP BY thread_id
 """  # noqa: S608 - our own constants
 _ENDS: Final = f"""
 SELECT {_WITHOUT_BLOBS}, runs FROM log JOIN ({_BEGAN}) USING (thread_id, run_id)
-WHERE kind IN ({_LIFECYCLE}) AND seq BETWEEN began_seq AND $1
-    AND ($2::VARCHAR IS NULL OR thread_id = $2)
+WHERE kind IN ({_LIFECYCLE}) AND seq BETWEEN began_seq AND $1 ORDER BY seq
+"""  # noqa: S608 - our own constants
+
+# For one thread: two narrow looks are five times as fast as one that is wide, since
+# the runs of a thread are strewn over the whole file, and a run is not.
+_BEGINS_OF_ONE: Final = """
+SELECT seq, run_id, kind FROM log
+WHERE seq <= ? AND thread_id = ? AND kind IN ('RunStarted', 'ThreadDeleted')
 ORDER BY seq
+"""
+_END_OF_ONE: Final = f"""
+SELECT {_WITHOUT_BLOBS} FROM log
+WHERE seq BETWEEN ? AND ? AND thread_id = ? AND run_id = ?
+    AND kind IN ({_LIFECYCLE}) ORDER BY seq
 """  # noqa: S608 - our own constants
 
 
@@ -101,8 +110,8 @@ def read_records(
     return [unpack(row, database.path) for row in database.fetch(sql, parameters)]
 
 
-def read_ends(database: Database, upto: int, thread_id: str | None = None) -> Ends:
-    """Return what the heads of threads are folded from.
+def read_ends(database: Database, upto: int) -> Ends:
+    """Return what the heads of all threads are folded from.
 
     Parameters
     ----------
@@ -110,13 +119,31 @@ def read_ends(database: Database, upto: int, thread_id: str | None = None) -> En
         The open store.
     upto : int
         Only records whose `seq` is not greater.
-    thread_id : str, optional
-        Only this thread.
     """
-    records: list[Record] = []
-    runs: dict[str, int] = {}
-    for *row, count in database.fetch(_ENDS, (upto, thread_id)):
+    ends = Ends([], {}, dict(database.fetch(_DELETED, (upto,))))
+    for *row, count in database.fetch(_ENDS, (upto,)):
         record = unpack(row, database.path, with_payloads=False)
-        records.append(record)
-        runs[record.thread_id] = count
-    return Ends(records, runs, dict(database.fetch(_DELETED, (upto, thread_id))))
+        ends.records.append(record)
+        ends.runs[record.thread_id] = count
+    return ends
+
+
+def read_end(database: Database, upto: int, thread_id: str) -> Ends:
+    """Return what the head of one thread is folded from; as `read_ends`."""
+    ends = Ends([], {}, {})
+    newest: tuple[int, str] | None = None
+    for seq, run_id, kind in database.fetch(_BEGINS_OF_ONE, (upto, thread_id)):
+        if kind == "ThreadDeleted":
+            ends.deleted[thread_id] = seq
+            ends.runs.clear()
+            newest = None
+        else:
+            ends.runs[thread_id] = ends.runs.get(thread_id, 0) + 1
+            newest = (seq, run_id)
+    if newest is not None:
+        seq, run_id = newest
+        rows = database.fetch(_END_OF_ONE, (seq, upto, thread_id, run_id))
+        ends.records.extend(
+            unpack(row, database.path, with_payloads=False) for row in rows
+        )
+    return ends

@@ -80,7 +80,6 @@ class _Shape:
     own_of: Callable[[Event], str]
     detail_of: Callable[[Event], msgspec.Struct]
     decoder: msgspec.json.Decoder[Any]
-    is_open: bool  # Has a field whose value JSON may change.
 
 
 def pack(record: Record) -> Packed:
@@ -94,7 +93,9 @@ def pack(record: Record) -> Packed:
     event = record.event
     shape = _SHAPES[type(event)]
     try:
-        detail = _encode(shape.detail_of(event)).decode()
+        held = shape.detail_of(event)
+        detail = _encode(held)
+        back = shape.decoder.decode(detail)
         texts = record.thread_id + record.run_id + shape.own_of(event)
         if not texts.isascii():
             texts.encode()
@@ -104,36 +105,33 @@ def pack(record: Record) -> Packed:
         raise UnstorableValueError(
             type(event).__name__, "record", why=str(error)
         ) from error
-    if shape.is_open:
-        _refuse_change(event, shape, detail)
+    if back != held:
+        raise _changed(event, shape, back)
     size = len(detail)
     for name in shape.payloads:
         payload = getattr(event, name)
         if payload is not None and payload.data is not None:
-            taken = len(payload.data)
-            if taken > LARGEST_PAYLOAD_BYTES:
-                why = f"it takes {taken:,} bytes, and 2 GiB is the most"
-                raise UnstorableValueError(name, "value", why=why)
-            size += taken
-    return Packed(record, detail, size)
+            size += _size_of(name, payload.data)
+    return Packed(record, detail.decode(), size)
 
 
-def _refuse_change(event: Event, shape: _Shape, detail: str) -> None:
-    try:
-        back = shape.decoder.decode(detail)
-    except msgspec.ValidationError as error:  # A number that is not finite is null.
-        raise UnstorableValueError(
-            type(event).__name__, "record", why=str(error)
-        ) from error
-    for name in shape.detail:
-        value = getattr(event, name)
-        if getattr(back, name) != value:
-            raise UnstorableValueError(
-                f"{type(event).__name__}.{name}",
-                type(value).__name__,
-                why="it holds something that is not JSON: a tuple, a date, a number "
-                "that is not finite, a key that is not text, or the like",
-            )
+def _changed(event: Event, shape: _Shape, back: object) -> UnstorableValueError:
+    values = ((name, getattr(event, name)) for name in shape.detail)
+    name, value = next((n, v) for n, v in values if getattr(back, n) != v)
+    return UnstorableValueError(
+        f"{type(event).__name__}.{name}",
+        type(value).__name__,
+        why="it holds something that is not JSON: a tuple, a date, a number that is "
+        "not finite, a key that is not text, or the like",
+    )
+
+
+def _size_of(name: str, data: bytes) -> int:
+    size = len(data)
+    if size > LARGEST_PAYLOAD_BYTES:
+        why = f"it takes {size:,} bytes, and 2 GiB is the most"
+        raise UnstorableValueError(name, "value", why=why)
+    return size
 
 
 class Sealer:
@@ -281,7 +279,6 @@ def _shape_of(kind: type[Event]) -> _Shape:
     struct = msgspec.defstruct(
         f"{kind.__name__}Detail", [(f.name, hints[f.name], _default(f)) for f in kept]
     )
-    is_open = any("dict" in str(f.type) or "float" in str(f.type) for f in kept)
     return _Shape(
         kind,
         own,
@@ -290,7 +287,6 @@ def _shape_of(kind: type[Event]) -> _Shape:
         _text_reader(own),
         _reader(struct, names),
         msgspec.json.Decoder(struct),
-        is_open,
     )
 
 

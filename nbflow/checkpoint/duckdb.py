@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
 from nbflow._database.database import open_database
-from nbflow._database.reads import read_ends, read_records
+from nbflow._database.reads import read_end, read_ends, read_records
 from nbflow._database.rows import pack
 from nbflow._events import KINDS, LIFECYCLE, RunStarted, ThreadDeleted
 from nbflow.checkpoint.base import BaseCheckpointSaver, Head, fold_head
@@ -186,7 +186,8 @@ class _Heads:
         thread_id, event = record.thread_id, record.event
         run = (thread_id, record.run_id)
         if run not in self._begun:
-            # A run that is not seen from its first record on has no known begin.
+            # A run is begun once, by its first record. One that was begun before the
+            # file was opened has no known begin.
             self._begun[run] = seq if isinstance(event, RunStarted) else 0
             if len(self._begun) > _RUNS_REMEMBERED:
                 del self._begun[next(iter(self._begun))]
@@ -231,8 +232,11 @@ class _Heads:
         if self._has_all or (thread_id is not None and thread_id in self._heads):
             return
         database.writer.flush()
-        ends = read_ends(database, self._opened_at, thread_id)
-        loaded: dict[str, Head | None] = {} if thread_id is None else {thread_id: None}
+        upto = self._opened_at
+        if thread_id is None:
+            ends, loaded = read_ends(database, upto), dict[str, Head | None]()
+        else:
+            ends, loaded = read_end(database, upto, thread_id), {thread_id: None}
         for record in ends.records:
             loaded[record.thread_id] = fold_head(loaded.get(record.thread_id), record)
         with database.writer.paused():

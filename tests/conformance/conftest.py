@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import fields
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
@@ -135,9 +135,30 @@ def _values(hint: Any) -> SearchStrategy[Any]:
     return plain[hint]
 
 
+# What does not change where a thread stands is always the same in a history.
+_EXAMPLES: dict[Any, Any] = {
+    Payload: Payload(b"value"),
+    Payload | None: None,
+    str: "text",
+    str | None: None,
+    int: 0,
+    dict[str, Any]: {},
+    dict[str, Any] | None: None,
+    tuple[str, ...]: (),
+}
+
+
+def _plain(kind: type[Event]) -> dict[str, SearchStrategy[Any]]:
+    hints = _hints(kind).items()
+    return {n: st.just(_EXAMPLES[hint]) for n, hint in hints if hint in _EXAMPLES}
+
+
+def _hints(kind: type[Event]) -> dict[str, Any]:
+    return get_type_hints(kind, localns={"Payload": Payload})
+
+
 def _events(kind: type[Event], **given: SearchStrategy[Any]) -> SearchStrategy[Event]:
-    hints = get_type_hints(kind, localns={"Payload": Payload})
-    chosen = {f.name: _values(hints[f.name]) for f in fields(kind)}
+    chosen = {name: _values(hint) for name, hint in _hints(kind).items()}
     chosen |= {name: values for name, values in given.items() if name in chosen}
     return st.builds(kind, **chosen)
 
@@ -150,19 +171,37 @@ def events_of_one_kind(request: pytest.FixtureRequest) -> SearchStrategy[Event]:
 @pytest.fixture
 def histories() -> Callable[[tuple[str, ...]], SearchStrategy[list[Record]]]:
     """Make histories of threads: any lifecycle in any order, with work between."""
-    few_ids = st.sampled_from(["a", "b", "c"])
-    ids = {
-        "interrupt_id": few_ids,
-        "interrupt_ids": st.lists(few_ids, max_size=3).map(tuple),
+    ids = st.sampled_from(["a", "b", "c"])
+    telling: dict[str, SearchStrategy[Any]] = {
+        "checkpoint_id": ids,
+        "interrupt_id": ids,
+        "interrupt_ids": st.lists(ids, max_size=3).map(tuple),
+        "previous_run_id": st.none() | ids,
+        "step": st.integers(-1, 5),
+        "workflow": ids,
     }
     kinds = [KINDS[name] for name in sorted(LIFECYCLE)]
-    kinds += [KINDS["RunStarted"], KINDS["TaskCalled"], KINDS["TaskFinished"]]
-    events = st.one_of([_events(kind, **ids) for kind in kinds])
-    times = st.integers(-(10**15), 10**16)
+    kinds += [KINDS["RunStarted"]] * 4 + [KINDS["TaskCalled"], KINDS["TaskFinished"]]
+    events = st.one_of([_events(kind, **(_plain(kind) | telling)) for kind in kinds])
 
     def of(threads: tuple[str, ...]) -> SearchStrategy[list[Record]]:
-        runs = st.sampled_from(["r1", "r2", "r3"])
-        records = st.builds(Record, st.sampled_from(threads), runs, times, events)
-        return st.lists(records, max_size=25)
+        steps = st.tuples(
+            st.sampled_from(threads), st.integers(0, 2), st.integers(-9, 9), events
+        )
+        return st.lists(steps, min_size=8, max_size=24).map(_with_runs)
 
     return of
+
+
+def _with_runs(steps: list[tuple[str, int, int, Event]]) -> list[Record]:
+    # Each begin is of a new run; the others belong to one of the last runs begun.
+    begun: dict[str, int] = defaultdict(int)
+    records = []
+    for thread_id, back, at, event in steps:
+        if isinstance(event, RunStarted):
+            begun[thread_id] += 1
+            run_id = f"r{begun[thread_id]}"
+        else:
+            run_id = f"r{max(0, begun[thread_id] - back)}"
+        records.append(Record(thread_id, run_id, at, event))
+    return records

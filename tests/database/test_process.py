@@ -103,6 +103,7 @@ def test_a_closed_store_leaves_no_thread(
 
 
 FORK = """
+    import gc
     from nbflow.errors import StoreError
     saver = DuckDBSaver(sys.argv[1], holder="parent")
     saver.commit([written("t", "parent")])
@@ -114,16 +115,19 @@ FORK = """
         lambda: saver.head("t"),
         lambda: DuckDBSaver(sys.argv[1]),
     ]
-    child = os.fork()
-    if not child:
-        for action in actions:
-            try:
-                action()
-            except StoreError as error:
-                print(type(error).__name__, "was forked" in str(error), flush=True)
-        saver.close()
-        del saver, actions, action
-        sys.exit(7)
+    with saver._database.writer.paused():  # As if another thread were appending.
+        child = os.fork()
+        if not child:
+            for action in actions:
+                try:
+                    action()
+                except StoreError as error:
+                    print(type(error).__name__, "was forked" in str(error), flush=True)
+            saver.close()
+            for holder in (saver._database.writer, saver._database):
+                vars(holder).clear()
+            gc.collect()
+            sys.exit(7)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
     saver.commit([written("t", "parent again")])
     print(len(saver.read("t")))

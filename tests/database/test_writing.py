@@ -35,17 +35,31 @@ def test_what_waits_together_is_committed_together(
 
 
 def test_what_nobody_waits_for_waits_for_company(
-    path: Path, written: Callable[..., Record]
+    path: Path, written: Callable[..., Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(writer, "LINGER_SECONDS", 0.5)
+
     with DuckDBSaver(path) as saver:
-        for _ in range(200):
+        for _ in range(20):
             saver.append([written("t")])
-            time.sleep(0.0001)
+            time.sleep(0.005)
         saver.commit([])
 
         commits = saver._database.writer._commits
 
-    assert commits < 40
+    assert commits < 5
+
+
+def test_company_is_not_waited_for_once_somebody_waits(
+    path: Path, written: Callable[..., Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "LINGER_SECONDS", 60)
+
+    with DuckDBSaver(path) as saver:
+        saver.append([written("t")])
+        saver.commit([written("t")])
+
+        assert len(saver.read("t")) == 2
 
 
 def test_what_nobody_waits_for_is_written_soon_all_the_same(

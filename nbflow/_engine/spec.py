@@ -6,11 +6,14 @@ import inspect
 import types
 import typing
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nbflow import serde
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from nbflow._values import CachePolicy, RetryPolicy
 
@@ -129,6 +132,7 @@ def _injected(
 ) -> dict[str, int | None]:
     found: dict[str, int | None] = {}
     annotations = _annotations(func)
+    _make_known(annotations.values())
     for position, parameter in enumerate(parameters):
         name = parameter.name
         by_position = parameter.kind is parameter.POSITIONAL_OR_KEYWORD
@@ -153,6 +157,17 @@ def _annotations(func: Callable[..., Any]) -> dict[str, Any]:
     except Exception:  # noqa: BLE001 - the user's annotations may be anything
         # A name that only a type checker knows: the parameter's name decides.
         return {}
+
+
+def _make_known(annotations: Iterable[Any]) -> None:
+    # A class made inside of a function can't be found by its name (rule V2), so
+    # one that an annotation of the workflow names is registered.
+    for annotation in annotations:
+        _make_known(typing.get_args(annotation))
+        is_class = isinstance(annotation, type)
+        if is_class and "<locals>" in annotation.__qualname__:
+            with suppress(TypeError, ValueError):  # no class that can be rebuilt so
+                serde.register(annotation)
 
 
 def _fits(name: str, annotation: Any) -> bool:

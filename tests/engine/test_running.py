@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pydantic import BaseModel
 
 from nbflow._engine.options import Watch, options_from
 from nbflow.errors import (
@@ -466,3 +467,26 @@ def test_every_durability_records_the_same_run(
         "TaskFinished",
         "RunFinished",
     ]
+
+
+def test_a_class_that_an_annotation_names_is_rebuilt_on_replay(
+    saver: InMemorySaver, config: Config
+) -> None:
+    class Found(BaseModel):
+        name: str
+
+    def load(name: str) -> Any:
+        return Found(name=name)
+
+    load.__annotations__["return"] = list[Found]
+
+    @entrypoint(checkpointer=saver)
+    def workflow(_: str) -> str:
+        found = task(load)("x").result()
+        interrupt("go on?")
+        return f"{type(found) is Found} {found.name}"
+
+    workflow.invoke("go", config)
+    result = workflow.invoke(Command(resume="yes"), config)
+
+    assert result == "True x"

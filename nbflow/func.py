@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from nbflow._engine.begin import Definition
 from nbflow._engine.context import require
@@ -65,6 +65,15 @@ class Task(Generic[P, T]):
         return f"<task {self.name!r}>"
 
 
+class TaskDecorator(Protocol):
+    """What `task` returns when it is given no function."""
+
+    @overload
+    def __call__(self, func: Callable[P, Awaitable[T]], /) -> Task[P, T]: ...
+    @overload
+    def __call__(self, func: Callable[P, T], /) -> Task[P, T]: ...
+
+
 @overload
 def task(__func: Callable[P, Awaitable[T]], /) -> Task[P, T]: ...
 @overload
@@ -76,7 +85,7 @@ def task(
     *,
     name: str | None = None,
     retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None,
-) -> Callable[[Callable[P, Awaitable[T]] | Callable[P, T]], Task[P, T]]: ...
+) -> TaskDecorator: ...
 def task(
     __func: Any = None,
     /,

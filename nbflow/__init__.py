@@ -63,6 +63,7 @@ _HOMES: Final = {
     "threads": "session.api",
 }
 
+
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         # Reading a package's metadata takes longer than all the rest of the import.

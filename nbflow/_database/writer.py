@@ -138,6 +138,11 @@ class Writer:
                 self._bell.put(level)
                 self._rung = level
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is written any more."""
+        return self._refusal is not None
+
     def check(self) -> None:
         """Raise StoreClosedError if nothing can be written any more."""
         if self._refusal is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
@@ -139,7 +140,7 @@ def _recursion_limit() -> int:
 def _metadata(config: Mapping[str, Any]) -> dict[str, Any]:
     # LangGraph's rule: the caller's metadata, and scalars of `configurable`.
     kept = {
-        key: value
+        key: _plain_value(value)
         for key, value in config["configurable"].items()
         if isinstance(value, str | int | float | bool)
         and key not in _OWN_KEYS
@@ -153,6 +154,8 @@ def _plain(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain_value(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no number for it
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if isinstance(value, list | tuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from nbflow.errors import InvalidAnswerError
@@ -22,9 +23,20 @@ def json_schema(response_schema: Any) -> dict[str, Any] | None:
     TypeError
         It is neither a dict nor a type that pydantic can describe.
     """
-    if response_schema is None or isinstance(response_schema, dict):
-        return response_schema
-    schema: dict[str, Any] = _adapter(response_schema).json_schema()
+    if response_schema is None:
+        return None
+    schema: dict[str, Any]
+    if not isinstance(response_schema, dict):
+        schema = _adapter(response_schema).json_schema()
+        return schema
+    try:
+        # As it comes back from a log: JSON knows no tuples, and no NaN.
+        schema = json.loads(json.dumps(response_schema, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"response_schema is no JSON Schema: {error}. Pass plain dicts, lists, "
+            "texts and numbers, or a type."
+        ) from error
     return schema
 
 

@@ -159,6 +159,9 @@ class BaseCheckpointSaver(ABC):
     Methods are synchronous and may be called from any thread. Records appended
     by one thread of control are read back in the order in which they were
     appended; `read` and `heads` see everything whose `append` has returned.
+
+    A run's first record is its `RunStarted`, and its id is never used again: a
+    saver may look for a run's records from there on.
     """
 
     @property
@@ -170,6 +173,11 @@ class BaseCheckpointSaver(ABC):
     @abstractmethod
     def location(self) -> str:
         """Where the log is, for a person to read: a path, or ``"memory"``."""
+
+    @property
+    @abstractmethod
+    def is_closed(self) -> bool:
+        """Whether it was closed, or can't be written any more."""
 
     @abstractmethod
     def append(
@@ -187,10 +195,11 @@ class BaseCheckpointSaver(ABC):
         records : sequence of Record
             May be empty: then only `on_durable` is called, in its turn.
         on_durable : callable, optional
-            Called exactly once with None when the records would survive a power
-            cut, or with the error if they could not be written. It may run on
-            the writer's thread, before or after this method returns, and must be
-            quick and not raise.
+            Called exactly once with None when the records, and all that were
+            appended before them, would survive a power cut, or with the error if
+            they could not be written. It may run on the writer's thread, before or
+            after this method returns, must be quick and not raise, and must not
+            read from the saver.
 
         Raises
         ------

@@ -88,6 +88,11 @@ class DuckDBSaver(BaseCheckpointSaver):
         """The file's path, without symbolic links."""
         return self._database.path
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed, or its file could not be written any more."""
+        return not self._let_go.alive or self._database.writer.is_closed
+
     def append(
         self,
         records: Sequence[Record],

@@ -45,6 +45,11 @@ class InMemorySaver(BaseCheckpointSaver):
         """Always ``"memory"``."""
         return "memory"
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
     def append(
         self,
         records: Sequence[Record],

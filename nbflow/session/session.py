@@ -113,7 +113,7 @@ class Session:
             It can't be opened; a later call tries again.
         """
         with self._lock:
-            if self._saver is None:
+            if self._saver is None or self._saver.is_closed:
                 # Imported here: a session that never runs anything needs no duckdb.
                 from nbflow.checkpoint.duckdb import DuckDBSaver  # noqa: PLC0415
 

@@ -18,6 +18,7 @@ from nbflow.errors import (
     UsageError,
     WorkflowPaused,
 )
+from nbflow.session import current
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -402,3 +403,12 @@ def test_a_workflow_that_names_its_saver_keeps_it(cells: Cells) -> None:
 
     assert [head.thread_id for head in cells.names["own"].heads()] == ["mine"]
     assert "mine" in repr(cells.run("%workflow threads"))
+
+
+def test_a_store_that_could_not_be_written_is_opened_again(cells: Cells) -> None:
+    cells.run("%%workflow fine\n6 * 7")
+
+    current.current_session().saver.close()
+    result = cells.run("%%workflow fine\n6 * 8")
+
+    assert result == 48

@@ -80,8 +80,13 @@ crash: $(STAMPS)/dev ## Kill it, many times more than `make test` does
 	NBFLOW_CRASH=long $(PYTEST) -m crash $(ARGS) tests/crash
 
 .PHONY: bench
-bench: $(STAMPS)/dev ## Measure it
-	$(PYTEST) -m bench -s $(ARGS) tests/bench
+bench: $(STAMPS)/bench ## Measure it beside LangGraph, rows in the page too
+	$(BIN)/python tests/bench/run.py $(ARGS)
+	$(BIN)/python hatch_build.py run bench
+
+$(STAMPS)/bench: $(STAMPS)/dev
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	@touch $@
 
 .PHONY: lint
 lint: $(STAMPS)/dev ## Check style, types, layers, spelling and the TypeScript

@@ -313,7 +313,7 @@ class Session:
         handle = self._runs.get((saver.scope, thread_id))
         picture = self._bus.picture_of(saver, head)
         checked = dict(_checked(picture.view, key, answers[key]) for key in answers)
-        workflow = self._workflow_of(head, handle)
+        workflow = self._workflow_of(saver, head, handle)
         if workflow is None:
             record_answers(saver, thread_id, Command(resume=checked), by=by)
             picture.update(view_of(saver, head))
@@ -361,7 +361,7 @@ class Session:
                 "Start a new one with an input: %workflow run NAME -i EXPR."
             )
         known = self._runs.get((saver.scope, thread_id))
-        workflow = self._workflow_of(head, known)
+        workflow = self._workflow_of(saver, head, known)
         if workflow is None:
             raise UsageError(
                 f"The workflow {head.workflow!r} is not defined in this kernel.\n"
@@ -385,12 +385,15 @@ class Session:
         return stopped
 
     def _workflow_of(
-        self, head: Head, handle: RunHandle | None
+        self, saver: BaseCheckpointSaver, head: Head, handle: RunHandle | None
     ) -> Workflow[Any, Any] | None:
-        defined = self.workflow(head.workflow)
-        if defined is not None:
-            return defined
-        return None if handle is None else handle.workflow
+        found = self.workflow(head.workflow)
+        if found is None and handle is not None:
+            found = handle.workflow
+        if found is None or found.checkpointer is saver:
+            return found
+        # The thread goes on where it is kept, whatever store is in use now.
+        return found.with_saver(saver)
 
     def _send_queued(self, handle: RunHandle) -> None:
         # Answers that came while a stretch was under way begin the next one.
@@ -407,11 +410,14 @@ class Session:
     def savers(self) -> list[BaseCheckpointSaver]:
         """Return the session's store, and those that workflows bring along."""
         found = {self.saver.scope: self.saver}
-        for value in list(self.namespace.values()):
-            if isinstance(value, Workflow) and value.checkpointer is not None:
-                found.setdefault(value.checkpointer.scope, value.checkpointer)
-        for handle in self.handles():
-            found.setdefault(handle.saver.scope, handle.saver)
+        brought = [
+            value.checkpointer
+            for value in list(self.namespace.values())
+            if isinstance(value, Workflow) and value.checkpointer is not None
+        ]
+        for saver in (*brought, *(handle.saver for handle in self.handles())):
+            if not saver.is_closed:
+                found.setdefault(saver.scope, saver)
         return list(found.values())
 
     def threads(self) -> list[Head]:

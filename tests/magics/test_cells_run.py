@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ import pytest
 
 from nbflow.errors import (
     InvalidAnswerError,
+    StoreHeldError,
     StoreUnavailableError,
     ThreadNotFoundError,
     UnknownInterruptError,
@@ -412,3 +415,73 @@ def test_a_store_that_could_not_be_written_is_opened_again(cells: Cells) -> None
     result = cells.run("%%workflow fine\n6 * 8")
 
     assert result == 48
+
+
+def test_a_cell_can_wait_for_an_answer_in_text(
+    cells: Cells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(prompt: str) -> str:
+        asked.append(prompt)
+        return '{"action": "feedback", "data": "no"}'
+
+    monkeypatch.setattr("builtins.input", answer)
+
+    result = cells.run(ASKING.format(options="--wait"))
+
+    assert result == {"action": "feedback", "data": "no"}
+    assert "Sure?" in asked[0]
+
+
+def test_replay_none_runs_everything_again(cells: Cells) -> None:
+    cells.run("ran = []")
+    with pytest.raises(ZeroDivisionError):
+        cells.run(counted(end="return total / 0"))
+
+    cells.run(counted("-i 1 --replay none"))
+
+    assert cells.names["ran"] == [1, 2, 1, 2]
+
+
+def test_another_store_is_used_from_then_on_and_the_first_one_keeps_its_threads(
+    cells: Cells, tmp_path: Path
+) -> None:
+    cells.run("%%workflow first\n1")
+
+    cells.run(f"%workflow store {tmp_path / 'other.duckdb'}")
+    cells.run("%%workflow second\n2")
+    there = repr(cells.run("%workflow threads"))
+    cells.run(f"%workflow store {cells.store}")
+    here = repr(cells.run("%workflow threads"))
+
+    assert "second" in there
+    assert "first" not in there
+    assert "first" in here
+
+
+def test_a_store_that_another_process_holds_is_named_with_its_holder(
+    cells: Cells, tmp_path: Path
+) -> None:
+    path = tmp_path / "held.duckdb"
+    script = (
+        "from nbflow.checkpoint.duckdb import DuckDBSaver\n"
+        f"saver = DuckDBSaver({str(path)!r}, holder='other.ipynb')\n"
+        "print('held', flush=True)\ninput()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+
+        with pytest.raises(StoreHeldError, match=r"other\.ipynb") as caught:
+            cells.run(f"%workflow store {path}")
+        result = cells.run("%%workflow fine\n6 * 7")
+        holder.kill()
+
+    assert caught.value.pid == holder.pid
+    assert result == 42

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
         history,
         pending,
         resume,
-        show,
         store,
         threads,
     )
     from nbflow.types import Command, Interrupt, RetryPolicy, interrupt
+    from nbflow.widgets.shown import show
 
 __all__ = [
     "Command",
@@ -57,7 +57,7 @@ _HOMES: Final = {
     "interrupt": "types",
     "pending": "session.api",
     "resume": "session.api",
-    "show": "session.api",
+    "show": "widgets.shown",
     "store": "session.api",
     "task": "func",
     "threads": "session.api",

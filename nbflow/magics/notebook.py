@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from nbflow.session.runs import RunHandle
     from nbflow.session.session import Session
     from nbflow.session.views import RunView
-    from nbflow.widgets import PanelDisplay
+    from nbflow.widgets.display import PanelDisplay
 
 __all__ = ["Notebook", "PendingResult"]
 
@@ -170,28 +170,21 @@ class Notebook:
     def show(self, handle_or_thread: RunHandle | str, *, panel: bool = True) -> None:
         """Show a thread's newest run under the running cell."""
         # Imported here: a kernel that shows no panel needs no widgets.
-        from nbflow.widgets import Commands, PanelDisplay  # noqa: PLC0415
+        from nbflow.widgets.display import PanelDisplay  # noqa: PLC0415
+        from nbflow.widgets.shown import commands_of, setting_of  # noqa: PLC0415
 
         if isinstance(handle_or_thread, str):
             thread_id = handle_or_thread
             picture = self.session.picture(thread_id)
-            saver, head = self.session.find_thread(thread_id)
-            location, workflow = saver.location, head.workflow
-            live = self.session.workflow(workflow) is not None
+            setting = setting_of(self.session, thread_id)
         else:
             thread_id, picture = handle_or_thread.thread_id, handle_or_thread.following
-            location = handle_or_thread.saver.location
-            workflow, live = handle_or_thread.workflow.name, True
-        needs = "" if live else f"Run the cell that defines {workflow!r} to go on."
+            setting = Setting(live=True, store=handle_or_thread.saver.location)
         shown = PanelDisplay(
             _display_here,
             picture,
-            commands=Commands(
-                answer=lambda key, value: self._answer(thread_id, key, value),
-                stop=lambda: self.session.stop(thread_id),
-                resume=lambda: self.session.resume(thread_id),
-            ),
-            setting=Setting(live=True, store=_from_here(location), needs=needs),
+            commands=commands_of(self.session, thread_id, by=self.who()),
+            setting=replace(setting, store=_from_here(setting.store)),
             panel=panel and self.settings.panel,
         )
         self._panels[thread_id] = shown
@@ -205,9 +198,6 @@ class Notebook:
         if shown is not None and shown.view.status in _ENDED:
             del self._panels[thread_id]
             shown.close()
-
-    def _answer(self, thread_id: str, interrupt_id: str, value: Any) -> None:
-        self.session.answer(thread_id, {interrupt_id: value}, by=self.who())
 
     # Waiting, and what comes of it.
 

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbflow.session.runs import RunHandle
-    from nbflow.session.views import RunView
 
-__all__ = ["cancel", "history", "pending", "resume", "show", "store", "threads"]
+__all__ = ["cancel", "history", "pending", "resume", "store", "threads"]
 
 
 def threads() -> Report:
@@ -44,17 +43,6 @@ def history(thread_id: str) -> Report:
 def pending() -> Report:
     """Return every question that waits for a person."""
     return pending_report(current_session().pending())
-
-
-def show(thread_id: str) -> RunView:
-    """Return the picture of a thread's newest run.
-
-    Raises
-    ------
-    ThreadNotFoundError
-        No store of this kernel has it.
-    """
-    return current_session().picture(thread_id).view
 
 
 def resume(

@@ -384,6 +384,12 @@ class Session:
                 stopped.append(handle.thread_id)
         return stopped
 
+    def can_go_on(self, thread_id: str) -> bool:
+        """Return whether this kernel knows the workflow of a thread's newest run."""
+        saver, head = self.find_thread(thread_id)
+        known = self._runs.get((saver.scope, thread_id))
+        return self._workflow_of(saver, head, known) is not None
+
     def _workflow_of(
         self, saver: BaseCheckpointSaver, head: Head, handle: RunHandle | None
     ) -> Workflow[Any, Any] | None:

@@ -22,6 +22,7 @@ from nbflow.errors import (
     WorkflowPaused,
 )
 from nbflow.session import current
+from nbflow.widgets.shown import commands_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -485,3 +486,21 @@ def test_a_store_that_another_process_holds_is_named_with_its_holder(
 
     assert caught.value.pid == holder.pid
     assert result == 42
+
+
+def test_show_returns_a_panel_whose_answer_finishes_the_run(cells: Cells) -> None:
+    with pytest.raises(WorkflowPaused):
+        cells.run(ASKING.format(options="--out answer"))
+
+    panel = cells.run("import nbflow\nnbflow.show('asking')")
+    (question,) = panel.view.questions
+    commands_of(current.current_session(), "asking", by="test").answer(  # type: ignore[misc]
+        question.interrupt_id, {"action": "continue"}
+    )
+    deadline = time.monotonic() + 10
+    while panel.view.status != "finished" and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert panel.status == "finished"
+    assert cells.names["answer"] == {"action": "continue"}
+    panel.close()

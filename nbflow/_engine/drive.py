@@ -14,11 +14,11 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
-from nbflow._engine.context import RunContext, Scope, enter
+from nbflow._engine.bodies import await_body, call_body
+from nbflow._engine.context import RunContext, Scope
 from nbflow._engine.futures import AsyncFuture
 from nbflow._engine.ids import new_checkpoint_id
-from nbflow._engine.inject import fill
-from nbflow._engine.interrupts import swallowed
+from nbflow._engine.interrupts import warn_swallowed
 from nbflow._engine.trace import user_trace
 from nbflow._events import RunCancelled, RunFailed, RunFinished, RunInterrupted
 from nbflow._values import FinalValue
@@ -65,7 +65,7 @@ def drive(run: Run, spec: Spec, given: Any) -> End:
     scope = root_scope(run, loop=None)
     value, raised = None, None
     try:
-        value = copy_context().run(_body, run, scope, spec, given)
+        value = copy_context().run(call_body, RunContext(run, scope), spec, given)
     except BaseException as error:  # noqa: BLE001 - the user's; it becomes the run's end
         raised = error
     end = _first_end(run, value, raised)
@@ -87,7 +87,7 @@ async def drive_async(run: Run, spec: Spec, given: Any) -> End:
     loop = asyncio.get_running_loop()
     scope = root_scope(run, loop=loop)
     value, raised = None, None
-    body = loop.create_task(_body_async(run, scope, spec, given))
+    body = loop.create_task(await_body(RunContext(run, scope), spec, given))
     run.adopt(body, loop)
     try:
         value = await body
@@ -115,20 +115,6 @@ def root_scope(run: Run, *, loop: asyncio.AbstractEventLoop | None) -> Scope:
     """Return the scope of a run's own body."""
     settings = run.settings
     return Scope("", lambda: settings.run_id, name=settings.workflow, loop=loop)
-
-
-def _body(run: Run, scope: Scope, spec: Spec, given: Any) -> Any:
-    context = RunContext(run, scope)
-    enter(context)
-    scope.begin()
-    return spec.func(given, **fill(list(spec.injected), context))
-
-
-async def _body_async(run: Run, scope: Scope, spec: Spec, given: Any) -> Any:
-    context = RunContext(run, scope)
-    enter(context)
-    scope.begin()
-    return await spec.func(given, **fill(list(spec.injected), context))
 
 
 def _first_end(run: Run, value: Any, raised: BaseException | None) -> End:
@@ -169,7 +155,7 @@ def _written(run: Run, scope: Scope, end: End) -> End:
         end = End("cancelled", reason=run.stopping)
     if end.status in ("finished", "interrupted") and asked:
         if end.status == "finished":
-            _warn_swallowed(scope)
+            warn_swallowed(scope)
         run.log.end(RunInterrupted(tuple(i.id for i in asked)))
         refused = run.refusals[0] if run.refusals else None
         return End("interrupted", error=refused, interrupts=asked)
@@ -261,13 +247,6 @@ def _calls_behind(error: BaseException, by_error: dict[int, set[str]]) -> set[st
         hidden = part.__suppress_context__
         todo.append(part.__cause__ if hidden else part.__cause__ or part.__context__)
     return found
-
-
-def _warn_swallowed(scope: Scope) -> None:
-    try:
-        swallowed(scope)
-    except GraphInterrupt:
-        return
 
 
 def _warn_unseen(run: Run) -> None:

@@ -22,7 +22,7 @@ from nbflow.errors import (
 if TYPE_CHECKING:
     from nbflow._engine.context import RunContext, Scope
 
-__all__ = ["interrupt", "swallowed"]
+__all__ = ["interrupt", "swallowed", "warn_swallowed"]
 
 
 def interrupt(value: Any, *, response_schema: Any = None) -> Any:
@@ -129,14 +129,8 @@ def _diverged(
     return found
 
 
-def swallowed(scope: Scope) -> NoReturn:
-    """Warn that a body went on after its question, and raise the signal again.
-
-    Raises
-    ------
-    GraphInterrupt
-        Always, with everything that is asked.
-    """
+def warn_swallowed(scope: Scope) -> None:
+    """Warn that a body itself went on after its question."""
     if scope.asked_at:
         warnings.warn(
             f"{scope.name!r} caught the signal of its interrupt at {scope.asked_at} "
@@ -145,4 +139,15 @@ def swallowed(scope: Scope) -> NoReturn:
             SwallowedInterruptWarning,
             stacklevel=2,
         )
+
+
+def swallowed(scope: Scope) -> NoReturn:
+    """Warn that a body went on after a question, and raise the signal again.
+
+    Raises
+    ------
+    GraphInterrupt
+        Always, with everything that is asked.
+    """
+    warn_swallowed(scope)
     raise GraphInterrupt(tuple(scope.asked))

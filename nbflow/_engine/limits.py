@@ -78,11 +78,10 @@ class Places:
             start, _ = self._line.popleft()
         start()
 
-    def drop_line(self) -> int:
-        """Send away everyone in line, and return how many stood there."""
+    def drop_line(self) -> None:
+        """Send away everyone in line."""
         with self._lock:
             dropped = list(self._line)
             self._line.clear()
         for _, drop in dropped:
             drop()
-        return len(dropped)

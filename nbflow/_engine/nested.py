@@ -7,9 +7,9 @@ from contextvars import copy_context
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nbflow._engine.context import RunContext, Scope, enter
+from nbflow._engine.bodies import await_body, call_body
+from nbflow._engine.context import RunContext, Scope
 from nbflow._engine.futures import SyncFuture
-from nbflow._engine.inject import fill
 from nbflow._engine.interrupts import swallowed
 from nbflow._engine.recorded import Missing
 from nbflow._engine.run import Failure
@@ -30,7 +30,7 @@ def call_nested(context: RunContext, spec: Spec, given: Any) -> Any:
         return reused.result()
     inner = RunContext(context.run, scope)
     try:
-        value = copy_context().run(_body, inner, spec, given)
+        value = copy_context().run(call_body, inner, spec, given)
     except BaseException as error:
         _failed(context, scope, event, error)
         raise
@@ -46,7 +46,7 @@ async def call_nested_async(context: RunContext, spec: Spec, given: Any) -> Any:
     if reused is not None:
         return reused.result()
     inner = RunContext(context.run, scope)
-    body = loop.create_task(_body_async(inner, spec, given))
+    body = loop.create_task(await_body(inner, spec, given))
     context.run.adopt(body, loop)
     try:
         value = await body
@@ -79,18 +79,6 @@ def _prepare(
     future: SyncFuture[Any] = SyncFuture()
     run.reuse(event, found, parent, future)
     return scope, event, future
-
-
-def _body(context: RunContext, spec: Spec, given: Any) -> Any:
-    enter(context)
-    context.scope.begin()
-    return spec.func(given, **fill(list(spec.injected), context))
-
-
-async def _body_async(context: RunContext, spec: Spec, given: Any) -> Any:
-    enter(context)
-    context.scope.begin()
-    return await spec.func(given, **fill(list(spec.injected), context))
 
 
 def _stored(

@@ -248,14 +248,6 @@ class Recorded:
         with self._lock:
             self._claimed.add(interrupt_id)
 
-    def unclaimed(self) -> list[TaskCalled]:
-        """Return finished calls that nobody has asked for."""
-        return [
-            call
-            for call_id, call in self._calls.items()
-            if call_id in self._outcomes and call_id not in self._claimed
-        ]
-
     # What to say, and what to use instead, where the call itself isn't recorded.
 
     def _look_beside(self, call: TaskCalled, index: int) -> Lookup:

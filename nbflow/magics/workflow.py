@@ -14,7 +14,6 @@ from IPython.core.magic import (
     output_can_be_silenced,
 )
 
-from nbflow._engine.state import history_of
 from nbflow._engine.workflow import Workflow
 from nbflow._values import UNSET
 from nbflow.errors import ThreadNotFoundError, UsageError
@@ -33,6 +32,7 @@ from nbflow.magics.commands import (
     StoreCommand,
     ThreadsCommand,
 )
+from nbflow.session import api
 from nbflow.session.body import FinishedNames, compile_body, define
 from nbflow.session.cells import (
     DefiningCell,
@@ -44,12 +44,7 @@ from nbflow.session.cells import (
     register_source,
 )
 from nbflow.session.places import FOLDER, orphans
-from nbflow.session.reports import (
-    Report,
-    history_report,
-    pending_report,
-    threads_report,
-)
+from nbflow.session.reports import pending_report
 from nbflow.session.session import Beginning
 
 if TYPE_CHECKING:
@@ -257,9 +252,9 @@ def run_line(notebook: Notebook, command: LineCommand) -> Any:
         case CancelCommand(thread=thread):
             return _cancel(notebook, thread)
         case ThreadsCommand():
-            return threads_report(session.threads())
+            return api.threads()
         case HistoryCommand(thread=thread):
-            return history(notebook, thread)
+            return api.history(_thread_of(notebook, thread))
         case PendingCommand(thread=thread):
             views = session.pending()
             return pending_report([v for v in views if thread in (None, v.thread_id)])
@@ -321,14 +316,6 @@ def _cancel(notebook: Notebook, thread: str | None) -> None:
         which = "No run" if thread is None else f"No run of thread {thread!r}"
         raise UsageError(f"{which} is at work in this kernel.\nSee %workflow threads.")
     print(f"Asked to stop: {', '.join(stopped)}.")  # noqa: T201 - what it did
-
-
-def history(notebook: Notebook, thread: str | None) -> Report:
-    """Return a thread's history; None is the thread used last."""
-    thread_id = _thread_of(notebook, thread)
-    saver, head = notebook.session.find_thread(thread_id)
-    config = {"configurable": {"thread_id": thread_id}}
-    return history_report(thread_id, history_of(saver, head.workflow, config))
 
 
 def _thread_of(notebook: Notebook, target: str | None) -> str:

@@ -216,5 +216,10 @@ class entrypoint:  # noqa: N801 - LangGraph's name
             raise ValueError("Entrypoint function must have at least one parameter")
         spec = spec_of(func, skip_first=True)
         return Workflow(
-            Definition(spec, self._checkpointer, self._store, self._on_divergence)
+            Definition(
+                spec,
+                self._checkpointer,
+                self._store,
+                on_divergence=self._on_divergence,
+            )
         )

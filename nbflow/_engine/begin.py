@@ -52,6 +52,10 @@ class Definition:
         Where its log is kept.
     store : Any
         What bodies get as `store`.
+    cache : BaseCache or None
+        Where results of tasks with a cache policy are kept for other runs.
+    context_schema : type or None
+        What the caller's `context` is made into.
     on_divergence : str
         What happens when a replayed body is not deterministic.
     """
@@ -59,6 +63,8 @@ class Definition:
     spec: Spec
     saver: BaseCheckpointSaver | None = None
     store: Any = None
+    cache: Any = None
+    context_schema: type[Any] | None = None
     on_divergence: OnDivergence = "warn"
 
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 import functools
 from contextvars import copy_context
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from nbflow._engine.begin import Definition, Settled, begin
+from nbflow._engine.begin import Settled, begin
 from nbflow._engine.code import code_of
 from nbflow._engine.context import current
 from nbflow._engine.drive import drive, drive_async
 from nbflow._engine.nested import call_nested, call_nested_async
 from nbflow._engine.options import Options, Watch, options_from
 from nbflow._engine.pool import pool
-from nbflow._engine.state import history_of, state_of
 from nbflow._engine.streaming import Projection, stream_modes
+from nbflow._engine.threads import Threads
 from nbflow.errors import WorkflowStopped
 
 if TYPE_CHECKING:
     from collections.abc import (
         AsyncGenerator,
-        AsyncIterator,
         Callable,
         Generator,
         Iterator,
@@ -30,10 +30,11 @@ if TYPE_CHECKING:
         Sequence,
     )
 
+    from nbflow._engine.begin import Definition
     from nbflow._engine.drive import End
     from nbflow._engine.run import Run
     from nbflow._events import Record
-    from nbflow._values import Durability, Interrupt, StateSnapshot, StreamMode
+    from nbflow._values import Durability, Interrupt, StreamMode
     from nbflow.checkpoint.base import BaseCheckpointSaver
 
 __all__ = ["Workflow"]
@@ -42,7 +43,7 @@ InputT = TypeVar("InputT")
 OutputT = TypeVar("OutputT")
 
 
-class Workflow(Generic[InputT, OutputT]):
+class Workflow(Threads, Generic[InputT, OutputT]):
     """A function whose runs are recorded; made by `nbflow.func.entrypoint`.
 
     Attributes
@@ -54,23 +55,8 @@ class Workflow(Generic[InputT, OutputT]):
     """
 
     def __init__(self, definition: Definition) -> None:
-        self._definition = definition
+        super().__init__(definition)
         functools.update_wrapper(self, definition.spec.func)  # type: ignore[arg-type] # not a call
-
-    @property
-    def definition(self) -> Definition:
-        """What the decorator was told."""
-        return self._definition
-
-    @property
-    def name(self) -> str:
-        """Name of the function."""
-        return self._definition.spec.name
-
-    @property
-    def checkpointer(self) -> BaseCheckpointSaver | None:
-        """Where runs are kept; None keeps nothing."""
-        return self._definition.saver
 
     @property
     def code_fingerprint(self) -> str:
@@ -86,8 +72,7 @@ class Workflow(Generic[InputT, OutputT]):
 
     def with_saver(self, saver: BaseCheckpointSaver) -> Workflow[InputT, OutputT]:
         """Return this workflow with another saver."""
-        old = self._definition
-        return Workflow(Definition(old.spec, saver, old.store, old.on_divergence))
+        return Workflow(replace(self._definition, saver=saver))
 
     # Running.
 
@@ -292,56 +277,6 @@ class Workflow(Generic[InputT, OutputT]):
                 "def': use ainvoke or astream, or the cell magic."
             )
         return self._definition
-
-    # Looking at threads.
-
-    def get_state(self, config: Mapping[str, Any]) -> StateSnapshot:
-        """Return where a thread stands.
-
-        Parameters
-        ----------
-        config : mapping
-            Names the thread, and optionally a checkpoint of it.
-
-        Raises
-        ------
-        ValueError
-            The workflow has no saver, or the config names no thread.
-        """
-        return state_of(self._saver(), self.name, config)
-
-    def get_state_history(
-        self, config: Mapping[str, Any], *, limit: int | None = None
-    ) -> Iterator[StateSnapshot]:
-        """Yield a thread's checkpoints, the newest first.
-
-        Parameters
-        ----------
-        config : mapping
-            Names the thread.
-        limit : int, optional
-            At most so many.
-        """
-        return history_of(self._saver(), self.name, config, limit=limit)
-
-    async def aget_state(self, config: Mapping[str, Any]) -> StateSnapshot:
-        """Like `get_state`, without blocking the event loop."""
-        return await asyncio.to_thread(self.get_state, config)
-
-    async def aget_state_history(
-        self, config: Mapping[str, Any], *, limit: int | None = None
-    ) -> AsyncIterator[StateSnapshot]:
-        """Like `get_state_history`, without blocking the event loop."""
-        found = await asyncio.to_thread(
-            lambda: list(self.get_state_history(config, limit=limit))
-        )
-        for snapshot in found:
-            yield snapshot
-
-    def _saver(self) -> BaseCheckpointSaver:
-        if self._definition.saver is None:
-            raise ValueError("No checkpointer set")
-        return self._definition.saver
 
 
 _LAST = object()

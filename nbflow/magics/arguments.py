@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias, get_args
 
-from nbflow._values import OnDivergence, Replay
+from nbflow._values import Durability, OnDivergence, Replay
 from nbflow.errors import UsageError
 from nbflow.magics.commands import (
     CancelCommand,
@@ -78,6 +78,21 @@ _HOW: Final = (
         "with the recorded result and warn, stop, or run the call",
         placeholder="|".join(get_args(OnDivergence)),
         choices=get_args(OnDivergence),
+    ),
+    Option(
+        ("--durability",),
+        "durability",
+        "when a finished task is on disk: before its result is used (sync), soon "
+        "after (async), or when the run ends (exit)",
+        placeholder="|".join(get_args(Durability)),
+        choices=get_args(Durability),
+    ),
+    Option(
+        ("--max-concurrency",),
+        "max_concurrency",
+        "how many tasks run at once",
+        placeholder="N",
+        at_least=1,
     ),
     Option(
         ("--answers",),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from nbflow._values import OnDivergence, Replay
+    from nbflow._values import Durability, OnDivergence, Replay
 
 __all__ = [
     "CancelCommand",
@@ -45,6 +45,10 @@ class RunOptions:
     on_divergence : str or None
         What happens where the body asks for other calls than before; None is the
         workflow's own choice.
+    durability : str or None
+        When finished tasks are on disk; None is what `%config NBFlow` says.
+    max_concurrency : int or None
+        How many tasks run at once; None is the engine's default.
     answers : str or None
         File with answers.
     force : bool
@@ -58,6 +62,8 @@ class RunOptions:
     out: str | None = None
     replay: Replay | None = None
     on_divergence: OnDivergence | None = None
+    durability: Durability | None = None
+    max_concurrency: int | None = None
     answers: str | None = None
     force: bool = False
     panel: bool = True

@@ -60,6 +60,8 @@ class Option:
         Fields that it can't be given beside.
     switched_to : bool
         What a switch sets.
+    at_least : int or None
+        Where given, the word is a whole number and not smaller.
     """
 
     flags: tuple[str, ...]
@@ -69,6 +71,7 @@ class Option:
     choices: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
     switched_to: bool = True
+    at_least: int | None = None
 
     @property
     def usage(self) -> str:
@@ -238,7 +241,16 @@ def _value(
         raise refusal(grammar, f"{flag} takes {choices}, not {word!r}.{near}")
     if option.placeholder == NAME:
         checked_name(grammar, flag, word)
+    if option.at_least is not None:
+        return _number(grammar, flag, word, option.at_least), rest
     return word, rest
+
+
+def _number(grammar: Grammar, flag: str, word: str, least: int) -> int:
+    if not word.isdecimal() or int(word) < least:
+        what = f"{flag} takes a whole number of at least {least}, not {word!r}."
+        raise refusal(grammar, what)
+    return int(word)
 
 
 def _word(grammar: Grammar, what: str, text: str) -> tuple[str, str]:

@@ -142,9 +142,11 @@ class Notebook:
     def stretch(self, options: RunOptions) -> Stretch:
         """Return how a run is to be run by these options."""
         return Stretch(
-            durability=cast("Durability", self.settings.durability),
+            durability=options.durability
+            or cast("Durability", self.settings.durability),
             replay=options.replay or "changed",
             on_divergence=options.on_divergence,
+            max_concurrency=options.max_concurrency,
             cell=self.cell_label(),
             by=self.who(),
             force=options.force,

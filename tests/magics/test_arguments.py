@@ -54,6 +54,15 @@ def refused_line(line: str) -> list[str]:
 # The cell magic.
 
 
+@pytest.mark.parametrize("number", ["0", "-1", "2.5", "many"])
+def test_a_bound_on_tasks_is_a_whole_number_of_at_least_one(number: str) -> None:
+    first, *_ = refused(f"--max-concurrency={number}")
+
+    assert first == (
+        f"--max-concurrency takes a whole number of at least 1, not {number!r}."
+    )
+
+
 def test_an_empty_line_leaves_everything_to_the_defaults() -> None:
     assert cell("   ") == CellOptions()
 
@@ -77,6 +86,8 @@ def test_an_empty_line_leaves_everything_to_the_defaults() -> None:
         ("--out summary", CellOptions(out="summary")),
         ("--replay prefix", CellOptions(replay="prefix")),
         ("--on-divergence error", CellOptions(on_divergence="error")),
+        ("--durability exit", CellOptions(durability="exit")),
+        ("--max-concurrency 3", CellOptions(max_concurrency=3)),
         ("--answers a.json", CellOptions(answers="a.json")),
         ("--no-panel", CellOptions(panel=False)),
     ],

@@ -61,6 +61,27 @@ def test_a_cell_that_defines_a_workflow_runs_it_and_its_value_is_the_result(
     assert "step" in cells.names
 
 
+def test_a_cell_may_bound_how_many_tasks_run_at_once(cells: Cells) -> None:
+    cells.run(
+        "import threading\n"
+        "at_work, most = 0, 0\n"
+        "lock, both = threading.Lock(), threading.Event()\n"
+        "@task\ndef work(n):\n"
+        "    global at_work, most\n"
+        "    with lock: at_work += 1; most = max(most, at_work)\n"
+        "    if at_work == 2: both.set()\n"
+        "    both.wait(0.05)\n"
+        "    with lock: at_work -= 1"
+    )
+
+    cells.run(
+        "%%workflow bounded --max-concurrency 2 --durability async\n"
+        "[f.result() for f in [work(n) for n in range(6)]]"
+    )
+
+    assert cells.names["most"] == 2
+
+
 def test_a_workflow_that_needs_an_input_is_only_defined(cells: Cells) -> None:
     cells.run("ran = []")
 

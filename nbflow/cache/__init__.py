@@ -1,0 +1,1 @@
+"""Caches: results of tasks that calls of any thread may use again."""

@@ -1,0 +1,50 @@
+"""The caches that have to keep the contract, and a clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nbflow.cache.memory import InMemoryCache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nbflow.cache.base import BaseCache
+
+EVERY = ("memory",)
+
+
+class FakeClock:
+    """A clock that stands still until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.seconds = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        """Return seconds since 1970-01-01 UTC."""
+        return self.seconds
+
+    def forward(self, seconds: float) -> None:
+        """Go on."""
+        self.seconds += seconds
+
+
+# Of the session, so that a test with generated examples may open one for each.
+@pytest.fixture(params=EVERY, scope="session")
+def open_cache(request: pytest.FixtureRequest) -> Callable[..., BaseCache]:
+    """Open an empty cache; takes ``clock``."""
+    # A cache that is added to the project is added here, and nowhere else.
+    makers: dict[str, Callable[..., BaseCache]] = {"memory": InMemoryCache}
+    return makers[request.param]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def cache(open_cache: Callable[..., BaseCache], clock: FakeClock) -> BaseCache:
+    return open_cache(clock=clock)

@@ -7,7 +7,7 @@ or shows anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import (
     Any,
     ClassVar,
@@ -18,6 +18,8 @@ from typing import (
     TypeAlias,
     TypeVar,
 )
+
+from msgspec import Struct
 
 __all__ = [
     "UNSET",
@@ -33,6 +35,7 @@ __all__ = [
     "RetryPolicy",
     "Send",
     "StateSnapshot",
+    "StateUpdate",
     "StreamMode",
     "StreamWriter",
     "Unset",
@@ -64,9 +67,10 @@ UNSET: Final = Unset()
 """Stands where None would be a value of its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(Struct, frozen=True, eq=False):
     """A value inside an event: as bytes, and as the object while it is at hand.
+
+    Two are equal if their bytes are.
 
     Attributes
     ----------
@@ -79,7 +83,16 @@ class Payload:
     """
 
     data: bytes | None = None
-    live: Any = field(default=UNSET, compare=False, repr=False)
+    live: Any = UNSET
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Payload) and self.data == other.data
+
+    def __hash__(self) -> int:
+        return hash(self.data)
+
+    def __repr__(self) -> str:
+        return f"Payload(data={self.data!r})"
 
 
 class RetryPolicy(NamedTuple):
@@ -292,3 +305,22 @@ class StateSnapshot(NamedTuple):
     parent_config: dict[str, Any] | None
     tasks: tuple[PregelTask, ...]
     interrupts: tuple[Interrupt, ...]
+
+
+class StateUpdate(NamedTuple):
+    """One change of a thread, for `bulk_update_state`.
+
+    Attributes
+    ----------
+    values : Any
+        What the thread holds from here on.
+    as_node : str or None
+        As which node it is written: the entrypoint's name, or one of
+        ``"__input__"``, ``"__copy__"`` and ``"__end__"``.
+    task_id : str or None
+        Kept for programs that pass it; an update is a run of its own here.
+    """
+
+    values: Any
+    as_node: str | None = None
+    task_id: str | None = None

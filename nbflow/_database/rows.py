@@ -8,10 +8,10 @@ one JSON object. No SQL here, and no file.
 from __future__ import annotations
 
 import zlib
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 import zstandard
@@ -271,13 +271,13 @@ def _newer(path: str, seq: int, what: str) -> StoreUnavailableError:
 
 
 def _shape_of(kind: type[Event]) -> _Shape:
-    hints = get_type_hints(kind, localns={"Payload": Payload})
     payloads = PAYLOADS[kind.__name__]
-    own = tuple(f.name for f in fields(kind) if f.name in _OWN_COLUMNS)
-    kept = [f for f in fields(kind) if f.name not in (*payloads, *own)]
-    names = tuple(f.name for f in kept)
+    found = {field.name: field for field in msgspec.structs.fields(kind)}
+    own = tuple(name for name in found if name in _OWN_COLUMNS)
+    names = tuple(name for name in found if name not in (*payloads, *own))
     struct = msgspec.defstruct(
-        f"{kind.__name__}Detail", [(f.name, hints[f.name], _default(f)) for f in kept]
+        f"{kind.__name__}Detail",
+        [(name, found[name].type, _default(found[name])) for name in names],
     )
     return _Shape(
         kind,
@@ -290,12 +290,10 @@ def _shape_of(kind: type[Event]) -> _Shape:
     )
 
 
-def _default(field: Field[Any]) -> Any:
-    if field.default is not MISSING:
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default_factory is msgspec.NODEFAULT:
         return field.default
-    if field.default_factory is not MISSING:
-        return msgspec.field(default_factory=field.default_factory)
-    return msgspec.NODEFAULT
+    return msgspec.field(default_factory=field.default_factory)
 
 
 def _text_reader(names: tuple[str, ...]) -> Callable[[Event], str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from nbflow._engine.bodies import await_body, call_body
 from nbflow._engine.context import RunContext, Scope

@@ -11,9 +11,12 @@ import threading
 import warnings
 from collections import Counter
 from contextvars import copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nbflow import serde
 from nbflow._engine.attempts import perform, perform_async
@@ -90,8 +93,7 @@ class Settings:
     on_divergence: OnDivergence = "warn"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Call:
+class Call(Struct, frozen=True, eq=False):
     """A task call that is being run."""
 
     event: TaskCalled
@@ -109,8 +111,7 @@ class Call:
         return self.event.name
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Failure:
+class Failure(Struct, frozen=True, eq=False):
     """A call that failed in this stretch, or whose failure was replayed in it."""
 
     error: BaseException

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import fields, replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from nbflow._events import PAYLOADS, Record, ThreadDeleted
+from msgspec.structs import replace
+
+from nbflow._events import KINDS, LIFECYCLE, PAYLOADS, Record, ThreadDeleted
 from nbflow._values import Payload
 from nbflow.checkpoint.base import BaseCheckpointSaver, Head, fold_head
 from nbflow.errors import StoreClosedError
@@ -68,17 +69,23 @@ class InMemorySaver(BaseCheckpointSaver):
 
     def _keep(self, record: Record) -> None:
         self._seq += 1
-        thread_id = record.thread_id
-        head = fold_head(self._heads.get(thread_id), record)
-        if head is None:
-            self._heads.pop(thread_id, None)
-        else:
-            self._heads[thread_id] = head
-        if isinstance(record.event, ThreadDeleted):
+        thread_id, event = record.thread_id, record.event
+        if type(event) in _LIFECYCLE:
+            self._fold(record)
+        if isinstance(event, ThreadDeleted):
             self._threads.pop(thread_id, None)
             return
-        stored = replace(record, event=_without_live(record.event), seq=self._seq)
+        stored = Record(
+            thread_id, record.run_id, record.at, _without_live(event), self._seq
+        )
         self._threads.setdefault(thread_id, []).append(stored)
+
+    def _fold(self, record: Record) -> None:
+        head = fold_head(self._heads.get(record.thread_id), record)
+        if head is None:
+            self._heads.pop(record.thread_id, None)
+        else:
+            self._heads[record.thread_id] = head
 
     def read(
         self,
@@ -120,11 +127,12 @@ class InMemorySaver(BaseCheckpointSaver):
 
 def _without_live(event: Event) -> Event:
     # A log that held the objects themselves would hand out what was mutated since.
-    names = PAYLOADS[type(event).__name__]
+    names = _PAYLOADS[type(event)]
     if not names:
         return event
-    held = {f.name: getattr(event, f.name) for f in fields(event)}
-    for name in names:
-        if held[name] is not None:
-            held[name] = Payload(held[name].data)
-    return type(event)(**held)
+    held = [(name, getattr(event, name)) for name in names]
+    return replace(event, **{n: Payload(p.data) for n, p in held if p is not None})
+
+
+_LIFECYCLE: Final = frozenset(KINDS[name] for name in LIFECYCLE)
+_PAYLOADS: Final = {KINDS[name]: fields for name, fields in PAYLOADS.items()}

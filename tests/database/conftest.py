@@ -6,10 +6,10 @@ import subprocess
 import sys
 import textwrap
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
 
 from nbflow._events import Custom, Record, RunStarted
 from nbflow._values import Payload
@@ -48,7 +48,7 @@ def written() -> Callable[..., Record]:
 def started() -> Callable[..., Record]:
     def record(thread_id: str, run_id: str, **given: Any) -> Record:
         event = RunStarted("essay", Payload(b"topic"), "key", "code", f"{run_id}-in")
-        return Record(thread_id, run_id, 1, replace(event, **given))
+        return Record(thread_id, run_id, 1, structs.replace(event, **given))
 
     return record
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from nbflow._engine.outside import now, random, uuid4
     from nbflow.config import get_config, get_store, get_stream_writer
     from nbflow.func import entrypoint, task
     from nbflow.session.api import (
@@ -36,12 +37,15 @@ __all__ = [
     "get_stream_writer",
     "history",
     "interrupt",
+    "now",
     "pending",
+    "random",
     "resume",
     "show",
     "store",
     "task",
     "threads",
+    "uuid4",
 ]
 
 _HOMES: Final = {
@@ -55,12 +59,15 @@ _HOMES: Final = {
     "get_stream_writer": "config",
     "history": "session.api",
     "interrupt": "types",
+    "now": "_engine.outside",
     "pending": "session.api",
+    "random": "_engine.outside",
     "resume": "session.api",
     "show": "widgets.shown",
     "store": "session.api",
     "task": "func",
     "threads": "session.api",
+    "uuid4": "_engine.outside",
 }
 
 

@@ -1,15 +1,13 @@
 """The words of the log: every event a run can write, and the record around it.
 
 A run is the list of its events. The same list is stored, streamed, replayed and
-drawn, so this module knows nothing of any of these. Events are msgspec's structs: as
-frozen as a dataclass, but made in a tenth of its time, and every call makes some.
+drawn, so this module knows nothing of any of these.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, TypeAlias
-
-from msgspec import Struct, field
 
 from nbflow._values import Payload  # noqa: TC001 - the rows' types are read from here
 
@@ -30,7 +28,6 @@ __all__ = [
     "RunResumed",
     "RunStarted",
     "RunSuperseded",
-    "StateUpdated",
     "StreamCut",
     "TaskAttempted",
     "TaskCalled",
@@ -44,7 +41,8 @@ __all__ = [
 ]
 
 
-class RunStarted(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RunStarted:
     """A run began, by a new input on its thread.
 
     Attributes
@@ -69,9 +67,6 @@ class RunStarted(Struct, frozen=True):
         The caller's own, JSON-like.
     cell : str
         Which notebook cell began it, for a person to read.
-    source : str
-        ``"input"``, ``"fork"`` where it runs the input of another run again, or
-        ``"update"`` where it was copied by `update_state`.
     """
 
     workflow: str
@@ -84,10 +79,10 @@ class RunStarted(Struct, frozen=True):
     step: int = -1
     metadata: dict[str, Any] = field(default_factory=dict)
     cell: str = ""
-    source: Literal["input", "fork", "update"] = "input"
 
 
-class RunResumed(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RunResumed:
     """The same run goes on after an error, a stop, an answer or a lost process."""
 
     workflow: str
@@ -97,7 +92,8 @@ class RunResumed(Struct, frozen=True):
     cell: str = ""
 
 
-class CodeSeen(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class CodeSeen:
     """The source behind a fingerprint, once for each run that meets it.
 
     Attributes
@@ -118,7 +114,8 @@ class CodeSeen(Struct, frozen=True):
     watched: tuple[str, ...] = ()
 
 
-class TaskCalled(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TaskCalled:
     """A body called a task, and no recorded outcome fits: it is run.
 
     Attributes
@@ -168,14 +165,16 @@ class TaskCalled(Struct, frozen=True):
     aside: bool = False
 
 
-class TaskAttempted(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TaskAttempted:
     """A call that had to wait begins, or a failed one begins once more."""
 
     call_id: str
     attempt: int = 1
 
 
-class TaskRetried(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TaskRetried:
     """An attempt failed, and another one follows.
 
     Attributes
@@ -194,7 +193,8 @@ class TaskRetried(Struct, frozen=True):
     delay_seconds: float
 
 
-class TaskFinished(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TaskFinished:
     """A call returned, or its result came from the cache."""
 
     call_id: str
@@ -202,7 +202,8 @@ class TaskFinished(Struct, frozen=True):
     cached: bool = False
 
 
-class TaskFailed(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TaskFailed:
     """A call raised.
 
     Attributes
@@ -221,7 +222,8 @@ class TaskFailed(Struct, frozen=True):
     trace: str = ""
 
 
-class TaskReplayed(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TaskReplayed:
     """A continued run asked for a call whose outcome is recorded.
 
     Attributes
@@ -237,13 +239,15 @@ class TaskReplayed(Struct, frozen=True):
     diverged: bool = False
 
 
-class TaskDropped(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class TaskDropped:
     """A call was still queued when its run ended; it did not run."""
 
     call_id: str
 
 
-class Interrupted(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Interrupted:
     """A call or the body itself asks a person.
 
     Attributes
@@ -276,7 +280,8 @@ class Interrupted(Struct, frozen=True):
     aside: bool = False
 
 
-class Answered(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Answered:
     """A person answered.
 
     Attributes
@@ -293,7 +298,8 @@ class Answered(Struct, frozen=True):
     by: str = ""
 
 
-class ValueNoted(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ValueNoted:
     """A body took a value from outside: the time, a random id or a random number.
 
     Attributes
@@ -324,20 +330,23 @@ class ValueNoted(Struct, frozen=True):
     value: Payload
 
 
-class Custom(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Custom:
     """A body or a task wrote to the stream."""
 
     call_id: str
     data: Payload
 
 
-class StreamCut(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class StreamCut:
     """From here on custom events of this run are shown and no longer stored."""
 
     limit_bytes: int
 
 
-class RunFinished(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RunFinished:
     """The body returned.
 
     Attributes
@@ -355,7 +364,8 @@ class RunFinished(Struct, frozen=True):
     checkpoint_id: str
 
 
-class RunFailed(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RunFailed:
     """The body raised.
 
     Attributes
@@ -371,58 +381,29 @@ class RunFailed(Struct, frozen=True):
     causes: tuple[str, ...] = ()
 
 
-class RunInterrupted(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RunInterrupted:
     """The run ended with questions pending."""
 
     interrupt_ids: tuple[str, ...]
 
 
-class RunCancelled(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RunCancelled:
     """The run was asked to stop; it can be continued."""
 
     reason: str
 
 
-class RunSuperseded(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class RunSuperseded:
     """A new input arrived on the thread, so this run will not be continued."""
 
     by_run_id: str
 
 
-class StateUpdated(Struct, frozen=True):
-    """A thread was given values by hand: a run of its own, in one event.
-
-    Attributes
-    ----------
-    workflow : str
-        Name of the entrypoint.
-    value : Payload
-        What the thread holds from here on, as if a run had returned it.
-    save : Payload or None
-        What the next run gets as `previous`; None where it is `value`.
-    checkpoint_id : str
-        Id of the checkpoint it makes.
-    parent_checkpoint_id : str or None
-        The checkpoint that it follows.
-    step : int
-        Step of its checkpoint, from 0.
-    source : str
-        ``"update"``, or ``"fork"`` for a copy.
-    metadata : dict
-        The caller's own, JSON-like.
-    """
-
-    workflow: str
-    value: Payload
-    save: Payload | None
-    checkpoint_id: str
-    parent_checkpoint_id: str | None = None
-    step: int = 0
-    source: Literal["update", "fork"] = "update"
-    metadata: dict[str, Any] = field(default_factory=dict)
-
-
-class ThreadDeleted(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class ThreadDeleted:
     """Everything of the thread before this is gone."""
 
 
@@ -447,12 +428,12 @@ Event: TypeAlias = (
     | RunInterrupted
     | RunCancelled
     | RunSuperseded
-    | StateUpdated
     | ThreadDeleted
 )
 
 
-class Record(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Record:
     """An event with its place in the log.
 
     Attributes
@@ -481,7 +462,7 @@ KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__args__}
 """Each event's class by its name, which is its tag in the log."""
 
 PAYLOADS: dict[str, tuple[str, ...]] = {
-    name: tuple(f for f, type_ in kind.__annotations__.items() if "Payload" in type_)
+    name: tuple(f.name for f in fields(kind) if "Payload" in str(f.type))
     for name, kind in KINDS.items()
 }
 """Names of the fields that hold values, at most two for each kind."""
@@ -497,7 +478,6 @@ LIFECYCLE: frozenset[str] = frozenset(
         "RunInterrupted",
         "RunCancelled",
         "RunSuperseded",
-        "StateUpdated",
         "ThreadDeleted",
     }
 )

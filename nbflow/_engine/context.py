@@ -7,7 +7,7 @@ import threading
 from collections import defaultdict
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nbflow._engine.ids import digest
 
@@ -72,6 +72,7 @@ class Scope:
         self._seen: dict[tuple[str, ...], int] = defaultdict(int)
         self._index = 0
         self._owner: object = None
+        self._lanes = 0
 
     def lend(self) -> bool:
         """Give the body's place away; return whether it had one."""
@@ -81,7 +82,7 @@ class Scope:
 
     def begin(self) -> None:
         """Note whose calls are the body's own: called where the body runs."""
-        self._owner = _lane(self.loop)
+        self._owner = _line(self.loop)
 
     @property
     def place(self) -> str:
@@ -108,11 +109,35 @@ class Scope:
             Whether the call comes from another thread or asyncio task; then it
             is not numbered.
         """
-        if _lane(self.loop) is not self._owner:
+        if _line(self.loop) is not self._owner:
+            self.lane()
             return self._index, True
         index = self._index
         self._index = index + 1
         return index, False
+
+    def lane(self) -> str:
+        """Return the name of the line of control that asks; "" for the body's own.
+
+        Another thread or asyncio task is named by the order in which such lines
+        first call something here, below the one that began it. In asyncio that
+        order is the same in every run as long as a lane's first step is a call.
+        """
+        line = _line(self.loop)
+        if line is self._owner:
+            return ""
+        held = _lane.get()
+        if held is not None and held.scope is self and held.line is line:
+            return held.name
+        with self._lock:
+            if held is None or held.scope is not self:
+                name = str(self._lanes)
+                self._lanes += 1
+            else:
+                name = f"{held.name}.{held.lanes}"
+                held.lanes += 1
+        _lane.set(_Lane(self, line, name))
+        return name
 
     def place_below(self, name: str, args_key: str) -> Callable[[], str]:
         """Return what makes the place of a call's own body.
@@ -123,7 +148,19 @@ class Scope:
         return lambda: digest(self.place, name, args_key, str(ordinal))
 
 
-def _lane(loop: asyncio.AbstractEventLoop | None) -> object:
+class _Lane:
+    """A line of control that a body began beside its own."""
+
+    __slots__ = ("lanes", "line", "name", "scope")
+
+    def __init__(self, scope: Scope, line: object, name: str) -> None:
+        self.scope = scope
+        self.line = line
+        self.name = name
+        self.lanes = 0
+
+
+def _line(loop: asyncio.AbstractEventLoop | None) -> object:
     if loop is None:
         return threading.current_thread()
     try:
@@ -152,6 +189,7 @@ class RunContext:
 
 
 _current: ContextVar[RunContext | None] = ContextVar("nbflow_run", default=None)
+_lane: Final[ContextVar[_Lane | None]] = ContextVar("nbflow_lane", default=None)
 
 
 def current() -> RunContext | None:

@@ -21,6 +21,7 @@ from nbflow._events import (
     TaskCalled,
     TaskFailed,
     TaskFinished,
+    ValueNoted,
 )
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ class Recorded:
         self._questions: dict[str, Interrupted] = {}
         self._answers: dict[str, Answered] = {}
         self._claimed: set[str] = set()
+        self._noted: dict[str, ValueNoted] = {}
+        self._noted_now: dict[str, ValueNoted] = {}
         self._cut = False
         codes: set[str] = set()
         for record in records:
@@ -119,7 +122,7 @@ class Recorded:
 
     # Building the index.
 
-    def _take(self, record: Record, codes: set[str]) -> None:
+    def _take(self, record: Record, codes: set[str]) -> None:  # noqa: C901 - a case each
         match record.event:
             case RunStarted(code=code) | RunResumed(code=code):
                 codes.add(code)
@@ -144,6 +147,8 @@ class Recorded:
                 self._answers[asked] = answer
                 if asked in self._questions:
                     self._answered_since.update(self._ancestors(asked))
+            case ValueNoted(note_id=note_id) as noted:
+                self._noted[note_id] = noted
             case _:
                 return
 
@@ -200,6 +205,19 @@ class Recorded:
         with self._lock:
             self._answers[answer.interrupt_id] = answer
             self._answered_since.update(self._ancestors(answer.interrupt_id))
+
+    def noted(self, note_id: str) -> ValueNoted | None:
+        """Return a value that was taken from outside before, to be used again."""
+        with self._lock:
+            now = self._noted_now.get(note_id)
+            if now is not None or self._replay == "none" or self._cut:
+                return now
+            return self._noted.get(note_id)
+
+    def take_note(self, noted: ValueNoted) -> None:
+        """Add a value that has just been recorded: a later attempt gets it too."""
+        with self._lock:
+            self._noted_now[noted.note_id] = noted
 
     def look_up(self, call: TaskCalled, index: int) -> Lookup:
         """Return what is recorded for a call that a body is about to make.

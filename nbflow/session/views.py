@@ -34,6 +34,7 @@ from nbflow._events import (
     TaskReplayed,
     TaskRetried,
     ThreadDeleted,
+    ValueNoted,
 )
 from nbflow._values import UNSET, Payload
 from nbflow.errors import UnreadableValueError
@@ -406,7 +407,7 @@ class _Draft:
                 self._supersede(by_run_id, at)
             case ThreadDeleted():
                 self.changes["is_deleted"] = True
-            case CodeSeen():
+            case CodeSeen() | ValueNoted():
                 pass
             case _:
                 assert_never(event)

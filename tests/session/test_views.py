@@ -34,6 +34,7 @@ from nbflow._events import (
     TaskReplayed,
     TaskRetried,
     ThreadDeleted,
+    ValueNoted,
 )
 from nbflow._values import Payload
 from nbflow.serde import encode
@@ -102,6 +103,7 @@ events: st.SearchStrategy[Event] = st.one_of(
         Interrupted, questions, st.one_of(ids, st.just("")), texts, payloads, texts
     ),
     st.builds(Answered, questions, payloads, texts, texts),
+    st.builds(ValueNoted, texts, ids, texts, texts, texts, st.just(0), payloads),
     st.builds(Custom, st.one_of(ids, st.just("")), payloads),
     st.builds(StreamCut, st.integers(0, 9)),
     st.builds(RunFinished, payloads, st.none(), texts),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from nbflow._database.gate import Gate
 from nbflow.errors import (
     StoreClosedError,
     StoreDamagedError,
@@ -21,7 +22,7 @@ from nbflow.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["Appender", "Connection"]
 
@@ -48,20 +49,34 @@ class Connection:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._gate = Gate()
+        self._root = self._connected()
+
+    def _connected(self) -> duckdb.DuckDBPyConnection:
         # A plain connect and then SET: with config= or read_only= here, the user's
         # own duckdb.connect(path) in this process would be refused.
-        with _translated(path):
-            self._root = duckdb.connect(path)
-            self._root.execute("SET checkpoint_threshold = '64MB'")
+        with _translated(self._path):
+            root = duckdb.connect(self._path)
+            root.execute("SET checkpoint_threshold = '64MB'")
+            return root
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with (
+            self._gate.passed(),
+            _translated(self._path),
+            closing(self._root.cursor()) as cursor,
+        ):
+            yield cursor
 
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
         """Run one statement and return its rows, each a tuple."""
-        with _translated(self._path), closing(self._root.cursor()) as cursor:
+        with self._cursor() as cursor:
             return cursor.execute(sql, parameters).fetchall()
 
     def apply(self, statements: Sequence[tuple[str, Sequence[object]]]) -> None:
         """Run statements with their parameters in one transaction."""
-        with _translated(self._path), closing(self._root.cursor()) as cursor:
+        with self._cursor() as cursor:
             cursor.begin()
             for sql, parameters in statements:
                 cursor.execute(sql, parameters)
@@ -81,13 +96,27 @@ class Connection:
             False where somebody's open transaction does not allow it now.
         """
         try:
-            with _translated(self._path), closing(self._root.cursor()) as cursor:
+            with self._cursor() as cursor:
                 cursor.execute("CHECKPOINT")
         except StoreError as error:
             if isinstance(error.__cause__, duckdb.TransactionException):
                 return False
             raise
         return True
+
+    def exchange(self, work: Callable[[], None]) -> None:
+        """Close the file, call `work`, and open what then has its name.
+
+        Appenders have to be closed before. Reading waits meanwhile; the file is
+        opened again also where `work` fails.
+        """
+        with self._gate.shut():
+            with suppress(duckdb.Error):
+                self._root.close()
+            try:
+                work()
+            finally:
+                self._root = self._connected()
 
     def close(self, *, untouched: bool = False) -> None:
         """Close the file; with `untouched`, without folding anything into it."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nbflow._database.rows import Packed
     from nbflow._events import Record
 
-__all__ = ["Follower", "OnDurable", "Owner", "Writer"]
+__all__ = ["Follower", "OnDurable", "Owner", "Place", "Writer"]
 
 OnDurable: TypeAlias = "Callable[[BaseException | None], None]"
 
@@ -49,6 +49,9 @@ class Follower(Protocol):
     def follow(self, seq: int, record: Record) -> None:
         """Take a record that is about to be written; under the writer's lock."""
 
+    def restart(self, seq: int) -> None:
+        """Forget what was followed up to `seq`: the file is another one now."""
+
 
 class Owner(Protocol):
     """Whose writer it is; called on the writer's thread."""
@@ -58,6 +61,42 @@ class Owner(Protocol):
 
     def end(self, cause: BaseException | None) -> None:
         """Close the file: the writer has ended, or has failed with `cause`."""
+
+
+class Place(NamedTuple):
+    """Where a log ends.
+
+    Attributes
+    ----------
+    seq : int
+        The newest row's; 0 for an empty log.
+    generation : int
+        The generation that new rows belong to, from 1.
+    """
+
+    seq: int
+    generation: int
+
+
+class _Errand:
+    """Work for the writer's thread that its caller waits for.
+
+    Attributes
+    ----------
+    work : callable
+        From the place of the log to its place afterwards.
+    done : Event
+        Set when it was done, or never will be.
+    error : BaseException or None
+        Why it was not done.
+    """
+
+    __slots__ = ("done", "error", "work")
+
+    def __init__(self, work: Callable[[Place], Place]) -> None:
+        self.work = work
+        self.done = threading.Event()
+        self.error: BaseException | None = None
 
 
 class _Group(NamedTuple):
@@ -97,6 +136,7 @@ class Writer:
         self._connection = connection
         self._path = path
         self._owner = owner
+        self._generation = generation
         self._sealer = Sealer(generation)
         self._appender = connection.appender("log")
         self._seq = seq
@@ -105,7 +145,7 @@ class Writer:
         self._taken: deque[_Group] = deque()
         # A bell, not a condition: a finalizer rings it, and that may run inside of
         # any other method here.
-        self._bell: SimpleQueue[int | threading.Event | None] = SimpleQueue()
+        self._bell: SimpleQueue[int | threading.Event | _Errand | None] = SimpleQueue()
         self._rung = 0
         self._commits = 0
         self._follower: Follower | None = None
@@ -187,6 +227,37 @@ class Writer:
         with self._lock:
             yield (packed.record for group in self._queue for packed in group.rows)
 
+    def exchange(self, work: Callable[[Place], Place]) -> None:
+        """Have the file exchanged while nothing is written; return when it is.
+
+        Parameters
+        ----------
+        work : callable
+            Called on the writer's thread with the place of the log, everything
+            queued before being written; returns the new place. What it raises is
+            raised here, and the store goes on with the place it had.
+
+        Raises
+        ------
+        StoreClosedError
+            The store was closed meanwhile.
+        RuntimeError
+            Called on the writer's own thread, which would wait for itself.
+        """
+        if self.is_own_thread():
+            raise RuntimeError(
+                "An append's callback runs on the thread that writes, and can't wait "
+                "for it. Exchange the file in another thread."
+            )
+        errand = _Errand(work)
+        self.check()  # Without the lock, as in append.
+        with self._lock:
+            self.check()
+            self._bell.put(errand)
+        errand.done.wait()
+        if errand.error is not None:
+            raise errand.error
+
     def release(self) -> None:
         """Write what is queued, let one user go, and return when that is done."""
         done = threading.Event()
@@ -242,14 +313,37 @@ class Writer:
             self._drain()
             if rung is None:
                 return
+            if isinstance(rung, _Errand):
+                self._run_errand(rung)
             if isinstance(rung, threading.Event):
                 leaving.append(rung)
                 if self._owner.leave():
                     return
                 leaving.pop().set()
 
-    def _wait(self) -> int | threading.Event | None:
-        rung: int | threading.Event | None = 0
+    def _run_errand(self, errand: _Errand) -> None:
+        place = Place(self._seq, self._generation)
+        self._appender.close()
+        try:
+            place = errand.work(place)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the asker is told
+            errand.error = error
+        try:
+            self._appender = self._connection.appender("log")
+        except BaseException as error:
+            errand.error = errand.error or error
+            errand.done.set()
+            raise
+        if errand.error is None:
+            with self._lock:
+                self._seq, self._generation = place
+                self._sealer = Sealer(place.generation)
+                if self._follower is not None:
+                    self._follower.restart(place.seq)
+        errand.done.set()
+
+    def _wait(self) -> int | threading.Event | _Errand | None:
+        rung: int | threading.Event | _Errand | None = 0
         while rung == 0:
             is_due = self._commits >= CHECKPOINT_WHEN_IDLE_AFTER
             try:
@@ -330,6 +424,9 @@ class Writer:
         with suppress(Empty):
             while True:
                 late = self._bell.get_nowait()
+                if isinstance(late, _Errand):
+                    late.error = self._refused(self._refusal)
+                    late.done.set()
                 if isinstance(late, threading.Event):
                     late.set()
 

@@ -185,6 +185,7 @@ class _Heads:
         self._deleted: dict[str, int] = {}
         self._waiting: dict[str, list[Record]] = {}
         self._begun: dict[tuple[str, str], int] = {}
+        self._restarts = 0
 
     def follow(self, seq: int, record: Record) -> None:
         """Fold a record in; under the writer's lock."""
@@ -205,26 +206,38 @@ class _Heads:
         else:
             self._waiting.setdefault(thread_id, []).append(record)
 
+    def restart(self, seq: int) -> None:
+        """Forget everything: what is in the file up to `seq` has changed."""
+        self._opened_at, self._has_all = seq, False
+        self._restarts += 1
+        for known in (self._heads, self._deleted, self._waiting, self._begun):
+            known.clear()
+
     def one(self, database: Database, thread_id: str) -> Head | None:
         """Return the head of a thread, with everything that was appended."""
-        self._load(database, thread_id)
-        with database.writer.paused() as records:
-            head = self._heads.get(thread_id)
-            for record in records:
-                if record.thread_id == thread_id and type(record.event) in _LIFECYCLE:
-                    head = fold_head(head, record)
-        return head
+        while True:
+            self._load(database, thread_id)
+            with database.writer.paused() as records:
+                if not self._knows(thread_id):
+                    continue  # The file was exchanged meanwhile.
+                head = self._heads.get(thread_id)
+                for record in records:
+                    if record.thread_id == thread_id:
+                        head = _folded(head, record)
+                return head
 
     def all(self, database: Database) -> list[Head]:
         """Return the heads of all threads, with everything that was appended."""
-        self._load(database, None)
-        with database.writer.paused() as records:
-            heads = dict(self._heads)
-            for record in records:
-                if type(record.event) in _LIFECYCLE:
+        while True:
+            self._load(database, None)
+            with database.writer.paused() as records:
+                if not self._knows(None):
+                    continue  # As above.
+                heads = dict(self._heads)
+                for record in records:
                     thread_id = record.thread_id
-                    heads[thread_id] = fold_head(heads.get(thread_id), record)
-        return [head for head in heads.values() if head is not None]
+                    heads[thread_id] = _folded(heads.get(thread_id), record)
+                return [head for head in heads.values() if head is not None]
 
     def begin(self, database: Database, thread_id: str, run_id: str | None) -> int:
         """Return a `seq` before which nothing visible of a thread or run stands."""
@@ -233,11 +246,14 @@ class _Heads:
         begun = 0 if run_id is None else self._begun.get((thread_id, run_id), 0)
         return max(deleted, begun - 1)
 
+    def _knows(self, thread_id: str | None) -> bool:
+        return self._has_all or (thread_id is not None and thread_id in self._heads)
+
     def _load(self, database: Database, thread_id: str | None) -> None:
-        if self._has_all or (thread_id is not None and thread_id in self._heads):
+        if self._knows(thread_id):
             return
         database.writer.flush()
-        upto = self._opened_at
+        upto, restarts = self._opened_at, self._restarts
         if thread_id is None:
             ends, loaded = read_ends(database, upto), dict[str, Head | None]()
         else:
@@ -245,6 +261,8 @@ class _Heads:
         for record in ends.records:
             loaded[record.thread_id] = fold_head(loaded.get(record.thread_id), record)
         with database.writer.paused():
+            if restarts != self._restarts:
+                return
             for name, head in loaded.items():
                 self._take(name, head and replace(head, runs=ends.runs[name]))
             for name, seq in ends.deleted.items():
@@ -260,3 +278,7 @@ class _Heads:
             for record in self._waiting.pop(thread_id, ()):
                 head = fold_head(head, record)
             self._heads[thread_id] = head
+
+
+def _folded(head: Head | None, record: Record) -> Head | None:
+    return fold_head(head, record) if type(record.event) in _LIFECYCLE else head

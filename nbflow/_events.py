@@ -19,6 +19,7 @@ __all__ = [
     "PAYLOADS",
     "Answered",
     "CodeSeen",
+    "Compacted",
     "Custom",
     "Event",
     "Interrupted",
@@ -426,6 +427,30 @@ class ThreadDeleted(Struct, frozen=True):
     """Everything of the thread before this is gone."""
 
 
+class Compacted(Struct, frozen=True):
+    """The log goes on in a new file, without what had been deleted or pruned.
+
+    It belongs to no thread, and is the first row of its generation. Rows of earlier
+    generations are what was kept: their `seq` are as they were, with gaps.
+
+    Attributes
+    ----------
+    upto : int
+        The newest `seq` of the file before.
+    rows : int
+        How many rows were kept.
+    checksums : int
+        The sum of their checksums.
+    dropped : int
+        How many rows were not.
+    """
+
+    upto: int
+    rows: int
+    checksums: int
+    dropped: int
+
+
 Event: TypeAlias = (
     RunStarted
     | RunResumed
@@ -449,6 +474,7 @@ Event: TypeAlias = (
     | RunSuperseded
     | StateUpdated
     | ThreadDeleted
+    | Compacted
 )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, assert_never
 from nbflow._events import (
     Answered,
     CodeSeen,
+    Compacted,
     Custom,
     Event,
     Interrupted,
@@ -25,6 +26,7 @@ from nbflow._events import (
     RunResumed,
     RunStarted,
     RunSuperseded,
+    StateUpdated,
     StreamCut,
     TaskAttempted,
     TaskCalled,
@@ -405,9 +407,11 @@ class _Draft:
                 self._cancel(reason, at)
             case RunSuperseded(by_run_id=by_run_id):
                 self._supersede(by_run_id, at)
+            case StateUpdated():
+                self._set_by_hand(event, at)
             case ThreadDeleted():
                 self.changes["is_deleted"] = True
-            case CodeSeen() | ValueNoted():
+            case CodeSeen() | Compacted() | ValueNoted():
                 pass
             case _:
                 assert_never(event)
@@ -550,6 +554,14 @@ class _Draft:
             "started_at": at,
             "resumed_at": at,
         }
+
+    def _set_by_hand(self, event: StateUpdated, at: int) -> None:
+        self.changes |= {
+            "workflow": plain(event.workflow, _ROW_LIMIT),
+            "started_at": at,
+            "resumed_at": at,
+        }
+        self._finish_run(event.value, at)
 
     def _resume(self, event: RunResumed, at: int) -> None:
         self.cancel_open_calls()

@@ -6,8 +6,10 @@ or shows anything.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import (
     Any,
     ClassVar,
@@ -38,6 +40,7 @@ __all__ = [
     "StateUpdate",
     "StreamMode",
     "StreamWriter",
+    "TimeoutPolicy",
     "Unset",
 ]
 
@@ -123,6 +126,71 @@ class RetryPolicy(NamedTuple):
     retry_on: (
         type[Exception] | Sequence[type[Exception]] | Callable[[Exception], bool] | None
     ) = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutPolicy:
+    """How long an attempt may take.
+
+    Attributes
+    ----------
+    run_timeout : float or timedelta, optional
+        Seconds for the whole attempt, whatever it does.
+    idle_timeout : float or timedelta, optional
+        Seconds that an attempt may go on without a sign of progress.
+    refresh_on : {"auto", "heartbeat"}, default "auto"
+        What counts as progress: writing to the stream, calling a task and getting
+        its outcome, and ``runtime.heartbeat()``; or only the last.
+    """
+
+    run_timeout: float | timedelta | None = None
+    idle_timeout: float | timedelta | None = None
+    refresh_on: Literal["auto", "heartbeat"] = "auto"
+
+    @classmethod
+    def coerce(
+        cls, value: float | timedelta | TimeoutPolicy | None
+    ) -> TimeoutPolicy | None:
+        """Return a policy whose times are positive numbers of seconds.
+
+        Parameters
+        ----------
+        value : float, timedelta, TimeoutPolicy or None
+            A number or a timedelta is a `run_timeout`.
+
+        Returns
+        -------
+        TimeoutPolicy or None
+            None where nothing is bounded.
+
+        Raises
+        ------
+        TypeError
+            A time is neither a number nor a timedelta.
+        ValueError
+            A time is not positive, or `refresh_on` is unknown.
+        """
+        policy = value if isinstance(value, TimeoutPolicy) else cls(run_timeout=value)
+        if policy.refresh_on not in ("auto", "heartbeat"):
+            raise ValueError("refresh_on must be 'auto' or 'heartbeat'")
+        run_timeout = _seconds("run_timeout", policy.run_timeout)
+        idle_timeout = _seconds("idle_timeout", policy.idle_timeout)
+        if run_timeout is None and idle_timeout is None:
+            return None
+        return cls(run_timeout, idle_timeout, policy.refresh_on)
+
+
+def _seconds(name: str, value: object) -> float | None:
+    if value is None:
+        return None
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise TypeError(
+            f"{name} must be a number of seconds or a timedelta, not {value!r}"
+        )
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{name} must be greater than 0, not {value!r}")
+    return float(seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,14 @@
         ├── RunStopped              the run was asked to stop
         └── ParentCommand
     Exception
+    ├── EmptyChannelError             a channel of a graph holds nothing yet
+    ├── GraphRecursionError           a graph ran too many steps (a RecursionError)
     └── NbflowError
         ├── WorkflowPaused            a cell ends here while a person is asked
         ├── WorkflowStopped           the run was stopped, and can be continued
+        ├── GraphDrained              the run ended early because it was asked to
+        ├── NodeTimeoutError          an attempt took longer than it may
+        ├── NodeCancelledError        a body raised CancelledError itself
         ├── EmptyInputError           nothing to run and nothing to continue
         ├── UnknownInterruptError     an answer that fits no question
         ├── InvalidAnswerError        an answer that its question's schema refuses
@@ -31,27 +36,44 @@
         ├── UnregisteredTypeError     (also a TypeError)
         └── UsageError                a magic's or a command's arguments
     Warning
-    └── NbflowWarning
-        ├── SwallowedInterruptWarning
-        └── ReplayWarning
+    ├── NbflowWarning
+    │   ├── AbandonedTaskWarning      a thread came back after its timeout
+    │   ├── SwallowedInterruptWarning
+    │   └── ReplayWarning
+    └── LangGraphDeprecationWarning   (a DeprecationWarning)
+        ├── LangGraphDeprecatedSinceV05
+        └── LangGraphDeprecatedSinceV10
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "AbandonedTaskWarning",
+    "EmptyChannelError",
     "EmptyInputError",
+    "ErrorCode",
     "GraphBubbleUp",
+    "GraphDrained",
     "GraphInterrupt",
+    "GraphRecursionError",
     "InvalidAnswerError",
     "InvalidUpdateError",
+    "LangGraphDeprecatedSinceV05",
+    "LangGraphDeprecatedSinceV10",
+    "LangGraphDeprecationWarning",
     "NbflowError",
     "NbflowWarning",
+    "NodeCancelledError",
+    "NodeError",
     "NodeInterrupt",
+    "NodeTimeoutError",
     "NonDeterministicReplayError",
     "ParentCommand",
     "ReplayWarning",
@@ -73,7 +95,42 @@ __all__ = [
     "UsageError",
     "WorkflowPaused",
     "WorkflowStopped",
+    "is_invalid_resume",
 ]
+
+
+class ErrorCode(Enum):
+    """What a graph's error is about, under the names that programs may look for."""
+
+    GRAPH_RECURSION_LIMIT = "GRAPH_RECURSION_LIMIT"
+    INVALID_CONCURRENT_GRAPH_UPDATE = "INVALID_CONCURRENT_GRAPH_UPDATE"
+    INVALID_GRAPH_NODE_RETURN_VALUE = "INVALID_GRAPH_NODE_RETURN_VALUE"
+    MULTIPLE_SUBGRAPHS = "MULTIPLE_SUBGRAPHS"
+    INVALID_CHAT_HISTORY = "INVALID_CHAT_HISTORY"
+
+
+class EmptyChannelError(Exception):
+    """A channel of a graph was read before anything was written to it."""
+
+
+class GraphRecursionError(RecursionError):
+    """A graph did not come to an end within the steps it may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeError:
+    """What an error handler of a graph is told of a failure.
+
+    Attributes
+    ----------
+    node : str
+        Name of the node that failed.
+    error : BaseException
+        What it raised, after its last attempt.
+    """
+
+    node: str
+    error: BaseException
 
 
 class GraphBubbleUp(BaseException):
@@ -185,6 +242,100 @@ class WorkflowStopped(NbflowError):  # noqa: N818 - a state that a cell reports
         return _rebuild, (type(self), args, {"hint": self.hint})
 
 
+class GraphDrained(NbflowError):  # noqa: N818 - LangGraph's name
+    """The run ended early because `RunControl.request_drain` asked it to.
+
+    What was running has finished and is recorded; nothing else has begun.
+
+    Attributes
+    ----------
+    reason : str
+        What was passed to `request_drain`.
+    """
+
+    def __init__(self, reason: str = "shutdown") -> None:
+        self.reason = reason
+        super().__init__(
+            f"Graph drained: {reason}\n"
+            "Nothing finished is lost. Continue it with None as input."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), (self.reason,), {})
+
+
+class NodeTimeoutError(NbflowError):
+    """An attempt of a task or a body took longer than its policy allows.
+
+    It is not a ``TimeoutError``, which is an ``OSError``: so the default
+    `RetryPolicy` makes another attempt.
+
+    Attributes
+    ----------
+    node : str
+        Name of the task or workflow.
+    elapsed : float
+        Seconds since the attempt began.
+    kind : {"idle", "run"}
+        Which of its timeouts it exceeded.
+    timeout : float
+        That timeout, in seconds.
+    run_timeout, idle_timeout : float or None
+        The policy, in seconds.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        elapsed: float,
+        *,
+        kind: Literal["idle", "run"],
+        idle_timeout: float | None = None,
+        run_timeout: float | None = None,
+    ) -> None:
+        timeout = idle_timeout if kind == "idle" else run_timeout
+        if kind not in ("idle", "run"):
+            raise ValueError("kind must be 'idle' or 'run'")
+        if timeout is None:
+            raise ValueError(f"{kind}_timeout is required when kind={kind!r}")
+        self.node = node
+        self.elapsed = elapsed
+        self.kind = kind
+        self.timeout = timeout
+        self.run_timeout = run_timeout
+        self.idle_timeout = idle_timeout
+        without = " without making progress" if kind == "idle" else ""
+        super().__init__(
+            f"Node {node!r} exceeded its {kind} timeout of {timeout:.3f}s{without} "
+            f"(elapsed: {elapsed:.3f}s)."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        keywords = {
+            "kind": self.kind,
+            "idle_timeout": self.idle_timeout,
+            "run_timeout": self.run_timeout,
+        }
+        return _rebuild, (type(self), (self.node, self.elapsed), keywords)
+
+
+class NodeCancelledError(NbflowError):
+    """A task or a body raised ``CancelledError`` though nobody had cancelled it.
+
+    Attributes
+    ----------
+    node : str
+        Name of the task or workflow.
+    """
+
+    def __init__(self, node: str, message: str | None = None) -> None:
+        self.node = node
+        super().__init__(message or f"Node {node!r} raised asyncio.CancelledError")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), (self.node, str(self)), {})
+
+
 class EmptyInputError(NbflowError):
     """There is no input, and nothing on the thread to continue."""
 
@@ -258,6 +409,11 @@ class InvalidAnswerError(NbflowError, ValueError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), (self.interrupt_id, self.problems), {})
+
+
+def is_invalid_resume(error: BaseException) -> bool:
+    """Return whether an answer was refused by its question's `response_schema`."""
+    return isinstance(error, InvalidAnswerError)
 
 
 class NonDeterministicReplayError(NbflowError):
@@ -455,12 +611,54 @@ class NbflowWarning(UserWarning):
     """The root of nbflow's own warnings."""
 
 
+class AbandonedTaskWarning(NbflowWarning):
+    """A synchronous body came back after its timeout; what it returned is discarded."""
+
+
 class SwallowedInterruptWarning(NbflowWarning):
     """A body caught the signal of an interrupt and went on."""
 
 
 class ReplayWarning(NbflowWarning):
     """A replayed body did something else than before."""
+
+
+class LangGraphDeprecationWarning(DeprecationWarning):
+    """A spelling that LangGraph has given up, and that works here too.
+
+    Attributes
+    ----------
+    message : str
+        What to write in its place.
+    since, expected_removal : tuple of int
+        LangGraph's versions.
+    """
+
+    since = (0, 0)
+    expected_removal = (2, 0)
+
+    def __init__(self, message: str) -> None:
+        self.message = message.rstrip(".")
+        super().__init__(self.message)
+
+    def __str__(self) -> str:
+        since, removal = self.since, self.expected_removal
+        return (
+            f"{self.message}. Deprecated in LangGraph V{since[0]}.{since[1]} to be "
+            f"removed in V{removal[0]}.{removal[1]}."
+        )
+
+
+class LangGraphDeprecatedSinceV05(LangGraphDeprecationWarning):
+    """Given up in LangGraph 0.5."""
+
+    since = (0, 5)
+
+
+class LangGraphDeprecatedSinceV10(LangGraphDeprecationWarning):
+    """Given up in LangGraph 1.0."""
+
+    since = (1, 0)
 
 
 def _rebuild(

@@ -2,24 +2,32 @@
 
 from nbflow._engine.interrupts import interrupt
 from nbflow._values import (
+    CachePolicy,
     Command,
+    Durability,
     Interrupt,
     PregelTask,
     RetryPolicy,
     Send,
     StateSnapshot,
+    StateUpdate,
     StreamMode,
     StreamWriter,
+    TimeoutPolicy,
 )
 
 __all__ = [
+    "CachePolicy",
     "Command",
+    "Durability",
     "Interrupt",
     "PregelTask",
     "RetryPolicy",
     "Send",
     "StateSnapshot",
+    "StateUpdate",
     "StreamMode",
     "StreamWriter",
+    "TimeoutPolicy",
     "interrupt",
 ]

@@ -148,7 +148,7 @@ class Writer:
         self._bell: SimpleQueue[int | threading.Event | _Errand | None] = SimpleQueue()
         self._rung = 0
         self._commits = 0
-        self._follower: Follower | None = None
+        self._followers: dict[Callable[[int], Follower], Follower] = {}
         self._refusal: str | None = None
         self._cause: BaseException | None = None
         self._thread = threading.Thread(
@@ -213,12 +213,12 @@ class Writer:
         self.check()
 
     def followed(self, make: Callable[[int], Follower]) -> Follower:
-        """Return the follower; it is made of the newest taken `seq` if need be."""
+        """Return the follower that `make` makes, of the newest taken `seq`; once."""
         self.check()
         with self._lock:
-            if self._follower is None:
-                self._follower = make(self._seq)
-            return self._follower
+            if make not in self._followers:
+                self._followers[make] = make(self._seq)
+            return self._followers[make]
 
     @contextmanager
     def paused(self) -> Iterator[Iterator[Record]]:
@@ -338,8 +338,8 @@ class Writer:
             with self._lock:
                 self._seq, self._generation = place
                 self._sealer = Sealer(place.generation)
-                if self._follower is not None:
-                    self._follower.restart(place.seq)
+                for follower in self._followers.values():
+                    follower.restart(place.seq)
         errand.done.set()
 
     def _wait(self) -> int | threading.Event | _Errand | None:
@@ -370,8 +370,8 @@ class Writer:
                 for packed in group.rows:
                     self._seq += 1
                     size += packed.size_bytes
-                    if self._follower is not None:
-                        self._follower.follow(self._seq, packed.record)
+                    for follower in self._followers.values():
+                        follower.follow(self._seq, packed.record)
                 rows += len(group.rows)
             if not self._queue:
                 self._rung = 0

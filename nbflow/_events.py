@@ -18,11 +18,16 @@ __all__ = [
     "LIFECYCLE",
     "PAYLOADS",
     "Answered",
+    "CacheCleared",
+    "CacheSet",
     "CodeSeen",
     "Compacted",
     "Custom",
     "Event",
     "Interrupted",
+    "ItemDeleted",
+    "ItemPut",
+    "ItemTouched",
     "Record",
     "RunCancelled",
     "RunFailed",
@@ -411,6 +416,8 @@ class StateUpdated(Struct, frozen=True):
         ``"update"``, or ``"fork"`` for a copy.
     metadata : dict
         The caller's own, JSON-like.
+    cell : str
+        Which notebook cell did it, for a person to read.
     """
 
     workflow: str
@@ -421,6 +428,7 @@ class StateUpdated(Struct, frozen=True):
     step: int = 0
     source: Literal["update", "fork"] = "update"
     metadata: dict[str, Any] = field(default_factory=dict)
+    cell: str = ""
 
 
 class ThreadDeleted(Struct, frozen=True):
@@ -451,6 +459,92 @@ class Compacted(Struct, frozen=True):
     dropped: int
 
 
+class ItemPut(Struct, frozen=True):
+    """An item was put into the store that stands in the same file.
+
+    Such a record belongs to no thread and no run: both its ids are empty. It holds
+    all there is to know of the item, so what was put before under its key can go.
+
+    Attributes
+    ----------
+    namespace : tuple of str
+        Where it stands.
+    key : str
+        Its name there.
+    value : Payload
+        What was put.
+    vectors : Payload or None
+        Its vectors, each `dims` four-byte floats, little endian, of length one;
+        not encoded any further.
+    dims : int
+        Length of a vector; 0 where it has none.
+    place : int
+        Which first put it was, from 1; items are listed in this order.
+    created_at : int
+        When it was first put, in microseconds since 1970-01-01 UTC; the record's
+        own time is that of the last put.
+    ttl_seconds : float or None
+        How long it is kept after it was put or read.
+    expires_at : int or None
+        From when on it is gone, in microseconds since 1970-01-01 UTC.
+    """
+
+    namespace: tuple[str, ...]
+    key: str
+    value: Payload
+    vectors: Payload | None
+    dims: int
+    place: int
+    created_at: int
+    ttl_seconds: float | None = None
+    expires_at: int | None = None
+
+
+class ItemTouched(Struct, frozen=True):
+    """An item was read, and its time runs from the start again; see `ItemPut`."""
+
+    namespace: tuple[str, ...]
+    key: str
+    expires_at: int
+
+
+class ItemDeleted(Struct, frozen=True):
+    """An item was deleted; see `ItemPut`."""
+
+    namespace: tuple[str, ...]
+    key: str
+
+
+class CacheSet(Struct, frozen=True):
+    """A value was put into the cache that stands in the same file.
+
+    Such a record belongs to no thread and no run, like `ItemPut`.
+
+    Attributes
+    ----------
+    namespace : tuple of str
+        Where it stands.
+    key : str
+        Its name there.
+    value : Payload
+        What is kept.
+    expires_at : int or None
+        From when on it is gone, in microseconds since 1970-01-01 UTC.
+    """
+
+    namespace: tuple[str, ...]
+    key: str
+    value: Payload
+    expires_at: int | None = None
+
+
+class CacheCleared(Struct, frozen=True):
+    """The cache was cleared: all of it, a namespace, or one key of a namespace."""
+
+    namespace: tuple[str, ...] | None = None
+    key: str | None = None
+
+
 Event: TypeAlias = (
     RunStarted
     | RunResumed
@@ -474,6 +568,11 @@ Event: TypeAlias = (
     | RunSuperseded
     | StateUpdated
     | ThreadDeleted
+    | ItemPut
+    | ItemTouched
+    | ItemDeleted
+    | CacheSet
+    | CacheCleared
     | Compacted
 )
 

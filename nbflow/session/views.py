@@ -13,11 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, assert_never
 
 from nbflow._events import (
     Answered,
+    CacheCleared,
+    CacheSet,
     CodeSeen,
     Compacted,
     Custom,
     Event,
     Interrupted,
+    ItemDeleted,
+    ItemPut,
+    ItemTouched,
     Record,
     RunCancelled,
     RunFailed,
@@ -407,12 +412,17 @@ class _Draft:
                 self._cancel(reason, at)
             case RunSuperseded(by_run_id=by_run_id):
                 self._supersede(by_run_id, at)
-            case StateUpdated():
-                self._set_by_hand(event, at)
+            case StateUpdated(value=value):
+                self._start(event, at)
+                self._finish_run(value, at)
             case ThreadDeleted():
                 self.changes["is_deleted"] = True
             case CodeSeen() | Compacted() | ValueNoted():
                 pass
+            case (
+                ItemPut() | ItemTouched() | ItemDeleted() | CacheSet() | CacheCleared()
+            ):
+                pass  # Of no run: the store and the cache that stand in the same file.
             case _:
                 assert_never(event)
 
@@ -546,7 +556,7 @@ class _Draft:
 
     # The run.
 
-    def _start(self, event: RunStarted, at: int) -> None:
+    def _start(self, event: RunStarted | StateUpdated, at: int) -> None:
         self.changes |= {
             "workflow": plain(event.workflow, _ROW_LIMIT),
             "cell": plain(event.cell, _ROW_LIMIT),
@@ -554,14 +564,6 @@ class _Draft:
             "started_at": at,
             "resumed_at": at,
         }
-
-    def _set_by_hand(self, event: StateUpdated, at: int) -> None:
-        self.changes |= {
-            "workflow": plain(event.workflow, _ROW_LIMIT),
-            "started_at": at,
-            "resumed_at": at,
-        }
-        self._finish_run(event.value, at)
 
     def _resume(self, event: RunResumed, at: int) -> None:
         self.cancel_open_calls()

@@ -37,10 +37,11 @@ SELECT thread_id, max(seq) AS deleted_seq FROM log
 WHERE kind = 'ThreadDeleted' AND seq <= $1 GROUP BY thread_id
 """
 _BEGAN: Final = f"""
-SELECT thread_id, count(*) AS runs, max(seq) AS began_seq,
-    arg_max(run_id, seq) AS run_id
+SELECT thread_id, count(*) FILTER (kind = 'RunStarted') AS runs,
+    max(seq) AS began_seq, arg_max(run_id, seq) AS run_id
 FROM log LEFT JOIN ({_DELETED}) USING (thread_id)
-WHERE kind = 'RunStarted' AND seq <= $1 AND seq > coalesce(deleted_seq, 0)
+WHERE kind IN ('RunStarted', 'StateUpdated') AND seq <= $1
+    AND seq > coalesce(deleted_seq, 0)
 GROUP BY thread_id
 """  # noqa: S608 - our own constants
 _ENDS: Final = f"""
@@ -52,7 +53,8 @@ WHERE kind IN ({_LIFECYCLE}) AND seq BETWEEN began_seq AND $1 ORDER BY seq
 # the runs of a thread are strewn over the whole file, and a run is not.
 _BEGINS_OF_ONE: Final = """
 SELECT seq, run_id, kind FROM log
-WHERE seq <= ? AND thread_id = ? AND kind IN ('RunStarted', 'ThreadDeleted')
+WHERE seq <= ? AND thread_id = ?
+    AND kind IN ('RunStarted', 'StateUpdated', 'ThreadDeleted')
 ORDER BY seq
 """
 _END_OF_ONE: Final = f"""
@@ -86,14 +88,18 @@ def read_records(
     thread_id: str,
     *,
     after: int,
+    before: int | None = None,
     run_id: str | None = None,
     kinds: Collection[str] | None = None,
     newest_first: bool = False,
     limit: int | None = None,
 ) -> list[Record]:
-    """Return records of a thread whose `seq` is greater than `after`."""
+    """Return records of a thread whose `seq` is between `after` and `before`."""
     clauses = ["seq > ?", "thread_id = ?"]
     parameters: list[object] = [after, thread_id]
+    if before is not None:
+        clauses.append("seq < ?")
+        parameters.append(before)
     if run_id is not None:
         clauses.append("run_id = ?")
         parameters.append(run_id)
@@ -138,7 +144,8 @@ def read_end(database: Database, upto: int, thread_id: str) -> Ends:
             ends.runs.clear()
             newest = None
         else:
-            ends.runs[thread_id] = ends.runs.get(thread_id, 0) + 1
+            ends.runs.setdefault(thread_id, 0)
+            ends.runs[thread_id] += kind == "RunStarted"
             newest = (seq, run_id)
     if newest is not None:
         seq, run_id = newest

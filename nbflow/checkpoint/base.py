@@ -23,6 +23,7 @@ from nbflow._events import (
     RunResumed,
     RunStarted,
     RunSuperseded,
+    StateUpdated,
     ThreadDeleted,
 )
 
@@ -46,7 +47,7 @@ class Head:
     thread_id : str
         The thread.
     run_id : str
-        Its newest run.
+        Its newest run, or the id of a newer change by hand.
     workflow : str
         Name of that run's entrypoint.
     status : str
@@ -59,7 +60,7 @@ class Head:
     saved_run_id : str or None
         The newest finished run, whose saved value is the next one's `previous`.
     runs : int
-        How many runs the thread has.
+        How many runs the thread has; changes by hand don't count.
     pending : tuple of str
         Ids of the questions without an answer.
     started_at, updated_at : int
@@ -113,6 +114,20 @@ def fold_head(head: Head | None, record: Record) -> Head | None:
             started_at=record.at,
             updated_at=record.at,
         )
+    if isinstance(event, StateUpdated):
+        return Head(
+            thread_id=record.thread_id,
+            run_id=record.run_id,
+            workflow=event.workflow,
+            status="finished",
+            step=event.step,
+            checkpoint_id=event.checkpoint_id,
+            saved_run_id=record.run_id,
+            runs=head.runs if head else 0,
+            pending=(),
+            started_at=record.at,
+            updated_at=record.at,
+        )
     if head is None or head.run_id != record.run_id:
         return head
     return _fold_newest_run(head, record)
@@ -160,8 +175,9 @@ class BaseCheckpointSaver(ABC):
     by one thread of control are read back in the order in which they were
     appended; `read` and `heads` see everything whose `append` has returned.
 
-    A run's first record is its `RunStarted`, and its id is never used again: a
-    saver may look for a run's records from there on.
+    A run's first record is its `RunStarted`, or a `StateUpdated` that is also its
+    last, and its id is never used again: a saver may look for a run's records from
+    there on.
     """
 
     @property
@@ -215,6 +231,7 @@ class BaseCheckpointSaver(ABC):
         run_id: str | None = None,
         kinds: Collection[str] | None = None,
         after: int = 0,
+        before: int | None = None,
         newest_first: bool = False,
         limit: int | None = None,
     ) -> list[Record]:
@@ -231,6 +248,8 @@ class BaseCheckpointSaver(ABC):
             Only events of these names (see `nbflow._events.KINDS`).
         after : int, default 0
             Only records whose `seq` is greater.
+        before : int, optional
+            Only records whose `seq` is smaller.
         newest_first : bool, default False
             Return them in the opposite order.
         limit : int, optional

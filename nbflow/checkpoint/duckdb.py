@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, cast
 from nbflow._database.database import open_database
 from nbflow._database.reads import read_end, read_ends, read_records
 from nbflow._database.rows import pack
-from nbflow._events import KINDS, LIFECYCLE, RunStarted, ThreadDeleted
+from nbflow._events import KINDS, LIFECYCLE, RunStarted, StateUpdated, ThreadDeleted
 from nbflow.checkpoint.base import BaseCheckpointSaver, Head, fold_head
 from nbflow.errors import StoreClosedError
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["DuckDBSaver"]
 
 _LIFECYCLE: Final = frozenset(KINDS[name] for name in LIFECYCLE)
+_BEGINS: Final = (RunStarted, StateUpdated)
 _RUNS_REMEMBERED: Final = 10_000
 
 
@@ -117,6 +118,7 @@ class DuckDBSaver(BaseCheckpointSaver):
         run_id: str | None = None,
         kinds: Collection[str] | None = None,
         after: int = 0,
+        before: int | None = None,
         newest_first: bool = False,
         limit: int | None = None,
     ) -> list[Record]:
@@ -138,6 +140,7 @@ class DuckDBSaver(BaseCheckpointSaver):
             self._database,
             thread_id,
             after=max(after, begin),
+            before=before,
             run_id=run_id,
             kinds=kinds,
             newest_first=newest_first,
@@ -194,7 +197,7 @@ class _Heads:
         if run not in self._begun:
             # A run is begun once, by its first record. One that was begun before the
             # file was opened has no known begin.
-            self._begun[run] = seq if isinstance(event, RunStarted) else 0
+            self._begun[run] = seq if isinstance(event, _BEGINS) else 0
             if len(self._begun) > _RUNS_REMEMBERED:
                 del self._begun[next(iter(self._begun))]
         if type(event) not in _LIFECYCLE:

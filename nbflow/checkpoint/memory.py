@@ -94,6 +94,7 @@ class InMemorySaver(BaseCheckpointSaver):
         run_id: str | None = None,
         kinds: Collection[str] | None = None,
         after: int = 0,
+        before: int | None = None,
         newest_first: bool = False,
         limit: int | None = None,
     ) -> list[Record]:
@@ -105,6 +106,7 @@ class InMemorySaver(BaseCheckpointSaver):
             record
             for record in ordered
             if record.seq > after
+            and (before is None or record.seq < before)
             and (run_id is None or record.run_id == run_id)
             and (kinds is None or type(record.event).__name__ in kinds)
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 import pytest
 from hypothesis import strategies as st
 
-from nbflow._events import KINDS, LIFECYCLE, Record, RunStarted
+from nbflow._events import KINDS, LIFECYCLE, Record, RunStarted, StateUpdated
 from nbflow._values import Payload
 from nbflow.checkpoint.duckdb import DuckDBSaver
 from nbflow.checkpoint.memory import InMemorySaver
@@ -198,7 +198,7 @@ def _with_runs(steps: list[tuple[str, int, int, Event]]) -> list[Record]:
     begun: dict[str, int] = defaultdict(int)
     records = []
     for thread_id, back, at, event in steps:
-        if isinstance(event, RunStarted):
+        if isinstance(event, RunStarted | StateUpdated):
             begun[thread_id] += 1
             run_id = f"r{begun[thread_id]}"
         else:

@@ -134,6 +134,7 @@ def test_filters_choose_what_a_plain_filter_would_choose(
                 | st.sets(st.sampled_from(["RunStarted", "TaskFinished", "RunFailed"]))
             ),
             "after": dict(enumerate(seqs)).get(data.draw(st.integers(0, 9)), 0),
+            "before": dict(enumerate(seqs)).get(data.draw(st.integers(0, 40))),
             "newest_first": data.draw(st.booleans()),
             "limit": data.draw(st.none() | st.integers(0, 4)),
         }
@@ -151,6 +152,7 @@ def chosen(
     run_id: str | None,
     kinds: set[str] | None,
     after: int,
+    before: int | None,
     newest_first: bool,
     limit: int | None,
 ) -> list[Record]:
@@ -158,6 +160,7 @@ def chosen(
         record
         for record in records
         if record.seq > after
+        and (before is None or record.seq < before)
         and run_id in (None, record.run_id)
         and (kinds is None or type(record.event).__name__ in kinds)
     ]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import duckdb
 
@@ -19,12 +20,30 @@ from nbflow.errors import (
     StoreError,
     StoreHeldError,
     StoreUnavailableError,
+    UsageError,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Appender", "Connection"]
+__all__ = ["Answer", "Appender", "Connection"]
+
+_copies: Final = count(1)
+
+
+class Answer(NamedTuple):
+    """What a statement returned.
+
+    Attributes
+    ----------
+    columns : list of tuple
+        Name and DuckDB's type of each column.
+    rows : list of tuple
+        A value for each column.
+    """
+
+    columns: list[tuple[str, str]]
+    rows: list[tuple[Any, ...]]
 
 
 class Connection:
@@ -81,6 +100,53 @@ class Connection:
             for sql, parameters in statements:
                 cursor.execute(sql, parameters)
             cursor.commit()
+
+    def ask(self, sql: str) -> Answer:
+        """Run a user's statement, which may look at everything and change nothing.
+
+        Raises
+        ------
+        UsageError
+            It is no such statement, or DuckDB does not understand it.
+        """
+        _refuse_changes(sql)
+        with self._cursor() as cursor:
+            cursor.execute("BEGIN TRANSACTION READ ONLY")
+            try:
+                cursor.execute(sql)
+                columns = [(name, str(kind)) for name, kind, *_ in cursor.description]
+                return Answer(columns, cursor.fetchall())
+            except duckdb.ProgrammingError as error:
+                raise UsageError(f"DuckDB refused: {error}") from error
+
+    def copy_into(
+        self, path: str, statements: Sequence[tuple[str, Sequence[object]]]
+    ) -> None:
+        """Run statements with another database file at hand, in one transaction.
+
+        Parameters
+        ----------
+        path : str
+            The other file; it is made if it does not exist.
+        statements : sequence
+            SQL in which ``{new}`` stands for the other database and ``{own}`` for
+            this one, with parameters.
+        """
+        name = f"nbflow_copy_{next(_copies)}"
+        with self._cursor() as cursor:
+            ((own,),) = cursor.execute("SELECT current_database()").fetchall()
+            quoted = path.replace("'", "''")
+            cursor.execute(f"ATTACH '{quoted}' AS {name}")
+            try:
+                cursor.begin()
+                for sql, parameters in statements:
+                    cursor.execute(sql.format(new=name, own=f'"{own}"'), parameters)
+                cursor.commit()
+                cursor.execute(f"CHECKPOINT {name}")
+            finally:
+                with suppress(duckdb.Error):
+                    cursor.rollback()
+                cursor.execute(f"DETACH {name}")
 
     def appender(self, table: str) -> Appender:
         """Return the way to add rows to a table, for one thread."""
@@ -181,6 +247,28 @@ class Appender:
         return [self._buffer, self._cursor]
 
 
+_LOOKING: Final = (
+    duckdb.StatementType.SELECT,
+    duckdb.StatementType.EXPLAIN,
+    duckdb.StatementType.COPY,
+)
+
+
+def _refuse_changes(sql: str) -> None:
+    try:
+        statements = duckdb.extract_statements(sql)
+    except duckdb.Error as error:
+        raise UsageError(f"DuckDB refused: {error}") from error
+    if len(statements) != 1 or statements[0].type not in _LOOKING:
+        kinds = ", ".join(statement.type.name for statement in statements) or "nothing"
+        raise UsageError(
+            "One statement that looks is expected (SELECT, DESCRIBE, SUMMARIZE, "
+            f"EXPLAIN, COPY ... TO), not {kinds}.
+The log is only written by runs; "
+            "to change things, copy them to a database of your own."
+        )
+
+
 @contextmanager
 def _translated(path: str) -> Iterator[None]:
     try:
@@ -208,7 +296,7 @@ def _ours(error: duckdb.Error, path: str) -> StoreError:
                 "with settings of its own.\nClose that connection, then try again."
             )
         case duckdb.IOException() | duckdb.TransactionException() if (
-            "Could not read" not in text
+            "Could not read" not in text and "replaying WAL" not in text
         ):
             return StoreUnavailableError(
                 f"The store {path!r} can't be used: {text}\n"
@@ -220,8 +308,9 @@ def _ours(error: duckdb.Error, path: str) -> StoreError:
         case _:  # Where a checksum is wrong, DuckDB raises the root of its errors.
             return StoreDamagedError(
                 f"The store {path!r} is damaged: {text}\n"
-                "It was left as it is. Keep a copy, and go on with another store: "
-                "%workflow store PATH."
+                "It was left as it is. To set it aside and go on with what can be "
+                f"read: nbflow.checkpoint.duckdb.salvage({path!r}). Or go on with "
+                "another store: %workflow store PATH."
             )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import os
+import shutil
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -17,13 +18,22 @@ from typing import TYPE_CHECKING, Any, Final
 from nbflow._database.connection import Connection
 from nbflow._database.files import (
     FileLock,
+    is_open_here,
+    logs_beside,
     prepare_folder,
     refuse_other_formats,
-    sync_folder,
+    swap_in,
+    unusable,
 )
+from nbflow._database.integrity import Mark, MarkFile, audit, mark_path
 from nbflow._database.schema import MIGRATIONS, migrate, version_of
 from nbflow._database.writer import Writer
-from nbflow.errors import StoreError, UsageError
+from nbflow.errors import (
+    StoreDamagedError,
+    StoreError,
+    StoreUnavailableError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,14 +61,12 @@ class Database:
         is_there = refuse_other_formats(path)
         self._lock = FileLock(path, holder)
         try:
-            self._connection = _open_file(path) if is_there else _make_file(path)
+            self._connection, self._mark_file, mark = _open(path, is_there=is_there)
         except BaseException:
             self._lock.release()
             raise
-        sql = "SELECT coalesce(max(seq), 0), coalesce(max(generation), 1) FROM log"
-        ((seq, generation),) = self._connection.fetch(sql)
         self.writer = Writer(
-            self._connection, path, self, generation=generation, seq=seq
+            self._connection, path, self, mark_file=self._mark_file, mark=mark
         )
         self.writer.start()
 
@@ -99,6 +107,7 @@ class Database:
             with suppress(StoreError):
                 self._connection.checkpoint()
         self._connection.close()
+        self._mark_file.close()
         self._lock.release()
         with _registry.lock:
             _registry.open.pop(self.path, None)
@@ -107,6 +116,7 @@ class Database:
     def disown(self) -> list[object]:
         """Make everything here refuse, in a forked child."""
         self._lock.release()
+        self._mark_file.close(is_ours=False)
         handles = self.writer.disown(
             f"The store {self.path!r} was opened before this process was forked, and "
             "belongs to its parent.\nUse another store here, or start the process "
@@ -169,31 +179,82 @@ def open_database(path: str | os.PathLike[str], holder: str = "") -> Database:
         database.wait_until_ended()
 
 
-def _open_file(path: str) -> Connection:
+def _open(path: str, *, is_there: bool) -> tuple[Connection, MarkFile, Mark]:
+    if not is_there:
+        _make_file(path)
+    try:
+        mark_file = MarkFile(path)
+    except OSError as error:
+        raise unusable(path, error) from error
+    try:
+        connection, mark = _open_file(path, mark_file.read())
+    except BaseException:
+        mark_file.close()
+        raise
+    mark_file.move(mark)
+    return connection, mark_file, mark
+
+
+def _open_file(path: str, mark: Mark | None) -> tuple[Connection, Mark]:
     connection = Connection(path)
     try:
         version = version_of(connection, path)
-        if version < MIGRATIONS[-1].version:
-            migrate(connection, version)
+        found = audit(connection, path, mark) if version else Mark()
     except BaseException:
         connection.close(untouched=True)
         raise
-    return connection
+    if version < MIGRATIONS[-1].version:
+        connection = _migrated(connection, path, version)
+    return connection, found
 
 
-def _make_file(path: str) -> Connection:
-    # Under another name until it is whole: a kill leaves no half of a store.
-    new = f"{path}.new"
-    for leftover in (Path(new), Path(f"{new}.wal")):
-        leftover.unlink(missing_ok=True)
-    connection = Connection(new)
+def _migrated(connection: Connection, path: str, version: int) -> Connection:
+    # On a copy, so that a kill or a failure leaves the file as it was.
+    is_folded = connection.checkpoint()
+    connection.close(untouched=not is_folded)
+    if not is_folded or is_open_here(path) or logs_beside(path):
+        raise StoreUnavailableError(
+            f"The store {path!r} has to be brought to the schema of this version, and "
+            "another connection of this process has it open.\n"
+            "Close that connection, then try again."
+        )
+    new = _room_for_new(path)
     try:
-        migrate(connection, 0)
+        shutil.copyfile(path, new)
+        _make(new, version)
+        swap_in(new, path)
+    except OSError as error:
+        raise unusable(path, error) from error
+    return Connection(path)
+
+
+def _make_file(path: str) -> None:
+    # Under another name until it is whole: a kill leaves no half of a store.
+    if beside := logs_beside(path):
+        shown = ", ".join(map(repr, beside))
+        raise StoreDamagedError(
+            f"The store {path!r} is gone, but rows that were not yet in it stand in "
+            f"{shown}.\nPut the file back, or delete {shown} to begin anew."
+        )
+    new = _room_for_new(path)
+    _make(new, 0)
+    Path(mark_path(path)).unlink(missing_ok=True)  # Of a file that was here before.
+    swap_in(new, path)
+
+
+def _room_for_new(path: str) -> str:
+    new = f"{path}.new"
+    for leftover in (new, *logs_beside(new)):
+        Path(leftover).unlink(missing_ok=True)
+    return new
+
+
+def _make(path: str, version: int) -> None:
+    connection = Connection(path)
+    try:
+        migrate(connection, version)
     finally:
         connection.close()
-    Path(new).replace(path)
-    sync_folder(path)
-    return Connection(path)
 
 
 def _close_all() -> None:

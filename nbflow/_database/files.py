@@ -22,7 +22,16 @@ try:
 except ImportError:  # Windows: DuckDB's own lock has to do.
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["FileLock", "prepare_folder", "refuse_other_formats", "sync_folder"]
+__all__ = [
+    "FileLock",
+    "is_open_here",
+    "logs_beside",
+    "prepare_folder",
+    "refuse_other_formats",
+    "swap_in",
+    "sync_folder",
+    "unusable",
+]
 
 _MAGIC = b"DUCK"
 _MAGIC_AT = 8
@@ -56,7 +65,7 @@ class FileLock:
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
             file = os.open(self._path, flags, 0o644)
         except OSError as error:
-            raise _unusable(path, error) from error
+            raise unusable(path, error) from error
         self._file: int | None = file
         try:
             self._take(file, path, holder)
@@ -71,13 +80,13 @@ class FileLock:
             except BlockingIOError as error:
                 raise StoreHeldError(path, *self._read()) from error
             except OSError as error:
-                raise _unusable(path, error) from error
+                raise unusable(path, error) from error
         note = json.dumps({"pid": os.getpid(), "holder": holder})
         try:
             os.ftruncate(file, 0)
             os.pwrite(file, note.encode(), 0)
         except OSError as error:
-            raise _unusable(path, error) from error
+            raise unusable(path, error) from error
 
     def _read(self) -> tuple[int | None, str]:
         # The holder may be writing it at this moment.
@@ -114,7 +123,7 @@ def prepare_folder(path: str) -> None:
         if folder.name == _OUR_FOLDER and not ignore.exists():
             ignore.write_text("*\n", encoding="utf-8")
     except OSError as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
 
 
 def refuse_other_formats(path: str) -> bool:
@@ -129,7 +138,7 @@ def refuse_other_formats(path: str) -> bool:
     file = Path(path)
     try:
         status = file.stat()
-        if _is_open_here(status):
+        if _is_open(status):
             return True
         with file.open("rb") as opened:
             head = opened.read(_MAGIC_AT + len(_MAGIC))
@@ -140,7 +149,7 @@ def refuse_other_formats(path: str) -> bool:
             f"The store {path!r} is a folder.\nName a file in it."
         ) from error
     except OSError as error:
-        raise _unusable(path, error) from error
+        raise unusable(path, error) from error
     if head[_MAGIC_AT:] != _MAGIC:
         raise StoreUnavailableError(
             f"{path!r} is not a DuckDB database; it was left as it is.\n"
@@ -149,7 +158,12 @@ def refuse_other_formats(path: str) -> bool:
     return True
 
 
-def _is_open_here(status: os.stat_result) -> bool:
+def is_open_here(path: str) -> bool:
+    """Return whether this process has a file open."""
+    return _is_open(Path(path).stat())
+
+
+def _is_open(status: os.stat_result) -> bool:
     # Opening and closing a file that this process has open, say by the user's own
     # connection, drops the lock that DuckDB holds on it.
     return any(os.path.samestat(status, opened) for opened in _open_files())
@@ -162,6 +176,30 @@ def _open_files() -> Iterator[os.stat_result]:
             yield os.fstat(int(entry.name))
 
 
+def logs_beside(path: str) -> list[str]:
+    """Return DuckDB's logs of a database file: they hold what is not yet in it."""
+    folder, name = Path(path).parent, Path(path).name
+    if not folder.is_dir():
+        return []
+    return sorted(
+        str(file) for file in folder.iterdir() if file.name.startswith(f"{name}.wal")
+    )
+
+
+def swap_in(new: str, path: str) -> None:
+    """Put a file that nobody has open in the place of another, in one step.
+
+    After a power cut one of the two stands there, whole.
+    """
+    file = os.open(new, os.O_RDWR | getattr(os, "O_BINARY", 0))
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+    Path(new).replace(path)
+    sync_folder(path)
+
+
 def sync_folder(path: str) -> None:
     """Make the names in the folder of a file survive a power cut."""
     with suppress(OSError):  # Some file systems refuse it, and need none.
@@ -172,7 +210,8 @@ def sync_folder(path: str) -> None:
             os.close(folder)
 
 
-def _unusable(path: str, error: OSError) -> StoreUnavailableError:
+def unusable(path: str, error: OSError) -> StoreUnavailableError:
+    """Return what to say where the file system refuses."""
     return StoreUnavailableError(
         f"The store {path!r} can't be used: {error}.\n"
         "Make its folder writable, or name another file: %workflow store PATH."

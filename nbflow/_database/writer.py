@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
+from nbflow._database.integrity import Mark, audit
 from nbflow._database.rows import Sealer
 from nbflow.errors import StoreClosedError, StoreError
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from nbflow._database.connection import Connection
-    from nbflow._database.rows import Packed
+    from nbflow._database.integrity import MarkFile
+    from nbflow._database.rows import Packed, Row
     from nbflow._events import Record
 
 __all__ = ["Follower", "OnDurable", "Owner", "Place", "Writer"]
@@ -118,10 +120,10 @@ class Writer:
         The database file, for errors.
     owner : Owner
         Is told when a user leaves and when the thread has ended.
-    generation : int
-        Generation of new rows.
-    seq : int
-        The newest row's `seq`; 0 for an empty log.
+    mark_file : MarkFile
+        Is moved after each commit, before anybody is told of it.
+    mark : Mark
+        How far the log has come; new rows are of its generation.
     """
 
     def __init__(
@@ -130,16 +132,17 @@ class Writer:
         path: str,
         owner: Owner,
         *,
-        generation: int,
-        seq: int,
+        mark_file: MarkFile,
+        mark: Mark,
     ) -> None:
         self._connection = connection
         self._path = path
         self._owner = owner
-        self._generation = generation
-        self._sealer = Sealer(generation)
+        self._mark_file = mark_file
+        self._mark = mark
+        self._sealer = Sealer(mark.generation)
         self._appender = connection.appender("log")
-        self._seq = seq
+        self._seq = mark.seq
         self._lock = threading.Lock()
         self._queue: deque[_Group] = deque()
         self._taken: deque[_Group] = deque()
@@ -322,7 +325,7 @@ class Writer:
                 leaving.pop().set()
 
     def _run_errand(self, errand: _Errand) -> None:
-        place = Place(self._seq, self._generation)
+        place = Place(self._seq, self._mark.generation)
         self._appender.close()
         try:
             place = errand.work(place)
@@ -330,13 +333,15 @@ class Writer:
             errand.error = error
         try:
             self._appender = self._connection.appender("log")
+            self._mark = audit(self._connection, self._path, None)
         except BaseException as error:
             errand.error = errand.error or error
             errand.done.set()
             raise
         if errand.error is None:
+            self._mark_file.move(self._mark)
             with self._lock:
-                self._seq, self._generation = place
+                self._seq = place.seq
                 self._sealer = Sealer(place.generation)
                 for follower in self._followers.values():
                     follower.restart(place.seq)
@@ -346,10 +351,13 @@ class Writer:
         rung: int | threading.Event | _Errand | None = 0
         while rung == 0:
             is_due = self._commits >= CHECKPOINT_WHEN_IDLE_AFTER
+            waits = is_due or self._mark_file.is_dirty
             try:
-                rung = self._bell.get(timeout=IDLE_SECONDS if is_due else None)
+                rung = self._bell.get(timeout=IDLE_SECONDS if waits else None)
             except Empty:
-                self._checkpoint()
+                self._mark_file.sync()
+                if is_due:
+                    self._checkpoint()
         if rung == _WORK:
             with suppress(Empty):
                 return self._bell.get(timeout=LINGER_SECONDS)
@@ -395,9 +403,18 @@ class Writer:
                 for group in groups:
                     self._write([group])
                 return
+        if rows:
+            self._move_mark(rows)
         for group in groups:
             self._taken.popleft()
             self._tell(group.on_durable, None)
+
+    def _move_mark(self, rows: Sequence[Row]) -> None:
+        seq, checksum = rows[-1][0], rows[-1][-1]
+        self._mark = Mark(
+            self._mark.generation, seq, self._mark.rows + len(rows), checksum
+        )
+        self._mark_file.move(self._mark)
 
     def _is_stored(self, seq: int) -> bool:
         # DuckDB may also raise after a commit, while it folds it into the file.

@@ -94,4 +94,4 @@ def test_a_new_store_has_no_log_of_changes_beside_it(path: Path) -> None:
     with DuckDBSaver(path):
         beside = sorted(entry.name for entry in path.parent.iterdir())
 
-    assert beside == [path.name, f"{path.name}.lock"]
+    assert beside == [path.name, f"{path.name}.lock", f"{path.name}.mark"]

@@ -30,7 +30,9 @@ __all__ = [
     "Durability",
     "FinalValue",
     "Interrupt",
+    "NodeOutput",
     "OnDivergence",
+    "Overwrite",
     "Payload",
     "PregelTask",
     "Replay",
@@ -268,6 +270,35 @@ class Command(Generic[N]):
     goto: Send[N] | Sequence[Send[N] | N] | N | tuple[()] = ()
 
     PARENT: ClassVar[Literal["__parent__"]] = "__parent__"
+
+
+@dataclass(frozen=True, slots=True)
+class Overwrite:
+    """A write that takes the place of what a reduced key of a state holds.
+
+    Attributes
+    ----------
+    value : Any
+        What the key holds then.
+    """
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOutput:
+    """What a node of a graph leaves: its update, and where it goes on.
+
+    Attributes
+    ----------
+    update : Any
+        What the node wrote.
+    goto : tuple of str or Send
+        What it chose, by a branch or a command; static edges are not in it.
+    """
+
+    update: Any
+    goto: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

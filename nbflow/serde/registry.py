@@ -30,7 +30,7 @@ _MESSAGES = (
 _SHIPPED = {
     **{
         f"nbflow.types:{n}": ("nbflow._values", n)
-        for n in ("Command", "Interrupt", "Send")
+        for n in ("Command", "Interrupt", "NodeOutput", "Overwrite", "Send")
     },
     **{f"langchain:{name}": ("langchain_core.messages", name) for name in _MESSAGES},
     "langchain:Document": ("langchain_core.documents", "Document"),

@@ -263,8 +263,7 @@ def _refuse_changes(sql: str) -> None:
         kinds = ", ".join(statement.type.name for statement in statements) or "nothing"
         raise UsageError(
             "One statement that looks is expected (SELECT, DESCRIBE, SUMMARIZE, "
-            f"EXPLAIN, COPY ... TO), not {kinds}.
-The log is only written by runs; "
+            f"EXPLAIN, COPY ... TO), not {kinds}.\nThe log is only written by runs; "
             "to change things, copy them to a database of your own."
         )
 

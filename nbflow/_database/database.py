@@ -70,6 +70,12 @@ class Database:
         )
         self.writer.start()
 
+    @property
+    def connection(self) -> Connection:
+        """The open file."""
+        self.writer.check()
+        return self._connection
+
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
         """Run one statement and return its rows; it sees what was committed."""
         self.writer.check()

@@ -37,6 +37,7 @@ __all__ = [
     "RunStarted",
     "RunSuperseded",
     "StateUpdated",
+    "StepReached",
     "StreamCut",
     "TaskAttempted",
     "TaskCalled",
@@ -337,6 +338,36 @@ class Custom(Struct, frozen=True):
     data: Payload
 
 
+class StepReached(Struct, frozen=True):
+    """A graph goes into its next step; its end is its run's.
+
+    Attributes
+    ----------
+    call_id : str
+        The call whose body the graph is; empty for the run's own.
+    step : int
+        How many steps stand before it.
+    values : Payload
+        What the caller sees of the state.
+    save : Payload
+        The whole state.
+    key : str
+        Fingerprint of `save` and `next`.
+    next : tuple of str
+        The nodes that run in this step.
+    checkpoint_id : str
+        Id of this step's checkpoint.
+    """
+
+    call_id: str
+    step: int
+    values: Payload
+    save: Payload
+    key: str
+    next: tuple[str, ...]
+    checkpoint_id: str
+
+
 class StreamCut(Struct, frozen=True):
     """From here on custom events of this run are shown and no longer stored."""
 
@@ -560,6 +591,7 @@ Event: TypeAlias = (
     | Answered
     | ValueNoted
     | Custom
+    | StepReached
     | StreamCut
     | RunFinished
     | RunFailed
@@ -622,6 +654,7 @@ LIFECYCLE: frozenset[str] = frozenset(
         "RunInterrupted",
         "RunCancelled",
         "RunSuperseded",
+        "StepReached",
         "StateUpdated",
         "ThreadDeleted",
     }

@@ -18,6 +18,7 @@ from nbflow._events import (
     RunFailed,
     RunResumed,
     RunStarted,
+    StepReached,
     TaskCalled,
     TaskFailed,
     TaskFinished,
@@ -108,6 +109,7 @@ class Recorded:
         self._order: dict[str, list[str]] = defaultdict(list)
         self._questions: dict[str, Interrupted] = {}
         self._answers: dict[str, Answered] = {}
+        self._steps: dict[tuple[str, int], str] = {}
         self._claimed: set[str] = set()
         self._noted: dict[str, ValueNoted] = {}
         self._noted_now: dict[str, ValueNoted] = {}
@@ -149,6 +151,8 @@ class Recorded:
                     self._answered_since.update(self._ancestors(asked))
             case ValueNoted(note_id=note_id) as noted:
                 self._noted[note_id] = noted
+            case StepReached(call_id=call_id, step=step, key=key):
+                self._steps[call_id, step] = key
             case _:
                 return
 
@@ -218,6 +222,10 @@ class Recorded:
         """Add a value that has just been recorded: a later attempt gets it too."""
         with self._lock:
             self._noted_now[noted.note_id] = noted
+
+    def is_new_step(self, step: StepReached) -> bool:
+        """Return whether a graph has not come to this step with this state before."""
+        return self._steps.get((step.call_id, step.step)) != step.key
 
     def look_up(self, call: TaskCalled, index: int) -> Lookup:
         """Return what is recorded for a call that a body is about to make.

@@ -10,7 +10,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self, TypeAlias
 
 from nbflow._events import (
     Answered,
@@ -24,6 +24,7 @@ from nbflow._events import (
     RunStarted,
     RunSuperseded,
     StateUpdated,
+    StepReached,
     ThreadDeleted,
 )
 
@@ -154,6 +155,14 @@ def _fold_newest_run(head: Head, record: Record) -> Head:
             return replace(head, status="cancelled", updated_at=at)
         case RunSuperseded():
             return replace(head, status="superseded", pending=(), updated_at=at)
+        case StepReached(call_id=""):
+            return replace(
+                head,
+                step=head.step + 1,
+                checkpoint_id=record.event.checkpoint_id,
+                saved_run_id=head.run_id,
+                updated_at=at,
+            )
         case RunFinished(checkpoint_id=checkpoint_id):
             return replace(
                 head,
@@ -319,11 +328,43 @@ class BaseCheckpointSaver(ABC):
         """Return every thread of the log, the most recently updated first."""
         return self.heads()
 
-    def delete_thread(self, thread_id: str) -> None:
-        """Make everything of a thread invisible; an unknown thread is left as it is."""
+    def delete_thread(self, thread_id: str, *, purge: bool = False) -> None:
+        """Make everything of a thread invisible; an unknown thread is left as it is.
+
+        Parameters
+        ----------
+        thread_id : str
+            The thread.
+        purge : bool, default False
+            Also free its bytes at once, and those of all that was deleted before.
+
+        Raises
+        ------
+        StoreError
+            It could not be written. With `purge`, the bytes could not be freed;
+            then the thread is invisible nevertheless.
+        """
         if self.head(thread_id) is not None:
             at = time.time_ns() // 1000
             self.commit([Record(thread_id, "", at, ThreadDeleted())])
+        if purge:
+            self.compact()
+
+    def compact(self) -> NamedTuple | None:
+        """Free the bytes of what was deleted.
+
+        Returns
+        -------
+        tuple or None
+            What was kept and what not; None where nothing is kept of what is
+            deleted.
+
+        Raises
+        ------
+        StoreError
+            They could not be freed.
+        """
+        return None
 
 
 def heads_of(records: Iterable[Record]) -> dict[str, Head]:

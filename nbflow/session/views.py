@@ -32,6 +32,7 @@ from nbflow._events import (
     RunStarted,
     RunSuperseded,
     StateUpdated,
+    StepReached,
     StreamCut,
     TaskAttempted,
     TaskCalled,
@@ -417,7 +418,7 @@ class _Draft:
                 self._finish_run(value, at)
             case ThreadDeleted():
                 self.changes["is_deleted"] = True
-            case CodeSeen() | Compacted() | ValueNoted():
+            case CodeSeen() | Compacted() | StepReached() | ValueNoted():
                 pass
             case (
                 ItemPut() | ItemTouched() | ItemDeleted() | CacheSet() | CacheCleared()

@@ -15,9 +15,11 @@ from operator import index
 from typing import TYPE_CHECKING, Any
 
 from nbflow.serde.codec import Codec, Refusal, library
+from nbflow.serde.streams import STREAM_FROM_BYTES, Stream
 
 if TYPE_CHECKING:
     from nbflow.serde.codec import Children
+    from nbflow.serde.streams import Sink
 
 __all__ = ["ARRAYS", "digest"]
 
@@ -40,24 +42,25 @@ def digest(array: Any) -> bytes:
     """
     state = blake2b(digest_size=DIGEST_BYTES)
     if array.size and array.dtype.itemsize:
-        _feed(state, array)
+        _feed(state.update, array)
     return state.digest()
 
 
-def _feed(state: Any, array: Any) -> None:
+def _feed(sink: Sink, array: Any) -> None:
+    """Write an array's elements in C order, copying a window of it at most."""
     numpy = library("numpy")
     if array.flags.c_contiguous:
-        state.update(array.reshape(-1).view(numpy.uint8))
+        sink(memoryview(array.reshape(-1).view(numpy.uint8)))
         return
     row_bytes = array.nbytes // len(array)
     if row_bytes > WINDOW_BYTES and array.ndim > 1:
         for row in array:
-            _feed(state, row)
+            _feed(sink, row)
         return
     step = max(1, WINDOW_BYTES // row_bytes)
     for start in range(0, len(array), step):
         window = numpy.ascontiguousarray(array[start : start + step])
-        state.update(window.reshape(-1).view(numpy.uint8))
+        sink(memoryview(window.reshape(-1).view(numpy.uint8)))
 
 
 # Arrays
@@ -67,7 +70,7 @@ def _pick(value: Any) -> Codec:
     return OBJECTS if value.dtype == object else NPY
 
 
-def _array_parts(value: Any) -> bytes:
+def _array_parts(value: Any) -> bytes | Stream:
     if value.dtype.hasobject:
         raise Refusal(value, f"its dtype {value.dtype} holds objects")
     form, file = library("numpy.lib.format"), BytesIO()
@@ -78,14 +81,18 @@ def _array_parts(value: Any) -> bytes:
         file = BytesIO()
         form.write_array(file, value, version=(3, 0), allow_pickle=False)
         return file.getvalue()
-    return b"".join((file.getvalue(), _bytes_of(value, header["fortran_order"])))
+    elements = value.T if header["fortran_order"] else value
+    if value.nbytes >= STREAM_FROM_BYTES:
+        head = file.getvalue()
 
+        def write(sink: Sink) -> None:
+            sink(head)
+            _feed(sink, elements)
 
-def _bytes_of(value: Any, fortran: bool) -> Any:
-    """Return an array's elements as a flat buffer, without a copy if possible."""
-    numpy = library("numpy")
-    flat = numpy.ascontiguousarray(value.T if fortran else value).reshape(-1)
-    return flat.view(numpy.uint8) if flat.nbytes else b""
+        return Stream(len(head) + value.nbytes, write)
+    if value.nbytes:
+        _feed(file.write, elements)
+    return file.getvalue()
 
 
 def _array(data: memoryview) -> Any:

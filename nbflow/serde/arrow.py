@@ -12,14 +12,20 @@ from struct import unpack_from
 from typing import TYPE_CHECKING, Any
 
 from nbflow.serde.codec import Codec, Refusal, library
+from nbflow.serde.streams import STREAM_FROM_BYTES, Stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from nbflow.serde.streams import Sink
 
 __all__ = ["ARROW", "digest_table", "read_table", "write_table"]
 
 WINDOW_ROWS = 1 << 16
 """Rows that are hashed at a time: equal tables hash alike however they are chunked."""
+
+WRITTEN_BYTES = 8 << 20
+"""About how much of a table is written at a time."""
 
 _DICTIONARY_BATCH, _RECORD_BATCH = 2, 3
 _ROOT_FIELDS = {"kind": 1, "header": 2}
@@ -27,20 +33,33 @@ _COMPRESSION = 3
 _DICTIONARY_DATA = 1
 
 
-def write_table(table: Any) -> memoryview:
+def write_table(table: Any) -> memoryview | Stream:
     """Return a table or a record batch in Arrow's stream format, uncompressed."""
     pyarrow = _pyarrow(table)
     # Written twice, first to count: a buffer that grows is copied over and over.
     count = pyarrow.MockOutputStream()
     _write(table, count)
-    buffer = pyarrow.allocate_buffer(count.size())
+    size = count.size()
+    if size >= STREAM_FROM_BYTES:
+        return Stream(size, lambda sink: _write(table, _file_over(sink)))
+    buffer = pyarrow.allocate_buffer(size)
     _write(table, pyarrow.FixedSizeBufferWriter(buffer))
     return memoryview(buffer)
 
 
 def _write(table: Any, sink: Any) -> None:
-    with library("pyarrow").ipc.new_stream(sink, table.schema) as stream:
-        stream.write(table)
+    pyarrow = library("pyarrow")
+    with pyarrow.ipc.new_stream(sink, table.schema) as stream:
+        if isinstance(table, pyarrow.Table):
+            # A window at a time: Arrow copies texts and bits to where they begin.
+            rows = WRITTEN_BYTES * table.num_rows // max(1, table.nbytes)
+            stream.write_table(table, max_chunksize=max(1, rows))
+        else:
+            stream.write_batch(table)
+
+
+def _file_over(sink: Sink) -> Any:
+    return library("pyarrow").PythonFile(_SinkFile(sink), "w")
 
 
 def read_table(data: memoryview) -> Any:
@@ -57,12 +76,12 @@ def read_table(data: memoryview) -> Any:
 
 def digest_table(table: Any) -> bytes:
     """Return a hash of a table's schema and rows, a window of rows at a time."""
-    pyarrow = library("pyarrow")
-    sink = _HashingFile()
-    with pyarrow.ipc.new_stream(pyarrow.PythonFile(sink, "w"), table.schema) as stream:
+    state = blake2b(digest_size=16)
+    file = _file_over(state.update)
+    with library("pyarrow").ipc.new_stream(file, table.schema) as stream:
         for start in range(0, table.num_rows, WINDOW_ROWS):
             stream.write(table.slice(start, WINDOW_ROWS).combine_chunks())
-    return sink.state.digest()
+    return state.digest()
 
 
 def _read(data: memoryview) -> tuple[Any, list[Any]]:
@@ -79,16 +98,16 @@ def _read(data: memoryview) -> tuple[Any, list[Any]]:
     return stream.schema, batches
 
 
-class _HashingFile:
-    """A file that keeps only a hash of what is written to it."""
+class _SinkFile:
+    """A file that hands on what is written to it."""
 
     closed = False
 
-    def __init__(self) -> None:
-        self.state = blake2b(digest_size=16)
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
 
     def write(self, data: Any) -> int:
-        self.state.update(data)
+        self._sink(data)
         return len(data)
 
     def flush(self) -> None:
@@ -142,12 +161,12 @@ def _batch(data: memoryview) -> Any:
     return batch
 
 
-def _array_parts(value: Any) -> memoryview:
+def _array_parts(value: Any) -> memoryview | Stream:
     pyarrow = _pyarrow(value)
     return write_table(pyarrow.record_batch([value], names=["0"]))
 
 
-def _chunked_parts(value: Any) -> memoryview:
+def _chunked_parts(value: Any) -> memoryview | Stream:
     return write_table(_pyarrow(value).table([value], names=["0"]))
 
 
@@ -171,7 +190,7 @@ def _no_panic() -> Iterator[None]:
         raise ValueError(f"polars: {panic}") from panic
 
 
-def _frame_parts(value: Any) -> memoryview:
+def _frame_parts(value: Any) -> memoryview | Stream:
     return write_table(_to_arrow(value, value))
 
 

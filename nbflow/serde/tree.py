@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -34,9 +36,12 @@ from nbflow.serde.codecs import BY_CODE, known
 from nbflow.serde.paths import path_of, secret_paths
 from nbflow.serde.registry import resolve
 from nbflow.serde.standard import PAIRS, REDACTED, TUPLE
+from nbflow.serde.streams import MARK, Stream, split, write_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from nbflow.serde.streams import Sink
 
 __all__ = ["MANY", "Encoded", "decode", "encode", "encode_with_report", "is_plain"]
 
@@ -45,23 +50,46 @@ MANY = 16
 
 _CAREFUL = ATOMS - {int, str}
 _PLAIN = ATOMS | {dict, list}
+_STREAMED = 120
 _pack = Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Encoded:
     """Stored bytes, and what was left out of them.
 
     Attributes
     ----------
-    data : bytes
-        What `decode` reads.
+    tree : bytes
+        All of the bytes, unless there are streams.
     secrets : tuple of str
         Paths of the secrets that were redacted, in Python's syntax.
+    streams : tuple of Stream
+        Large parts of the value, which are not copied before they are asked for.
     """
 
-    data: bytes
+    tree: bytes
     secrets: tuple[str, ...] = ()
+    streams: tuple[Stream, ...] = ()
+
+    @cached_property
+    def data(self) -> bytes:
+        """What `decode` reads, in one piece."""
+        if not self.streams:
+            return self.tree
+        held = BytesIO()
+        self.write(held.write)
+        return held.getvalue()
+
+    def write(self, sink: Sink) -> None:
+        """Write what `decode` reads, piece by piece.
+
+        Until then the value must not change.
+        """
+        if self.streams:
+            write_streams(self.tree, self.streams, sink)
+        else:
+            sink(self.tree)
 
     @property
     def redacted(self) -> bool:
@@ -95,7 +123,7 @@ def encode(value: Any, *, root: str = "value") -> bytes:
     >>> decode(encode({"point": (1, 2.5)}))
     {'point': (1, 2.5)}
     """
-    return _encode(value, root, [])
+    return _encode(value, root).data
 
 
 def encode_with_report(value: Any, *, root: str = "value") -> Encoded:
@@ -103,20 +131,19 @@ def encode_with_report(value: Any, *, root: str = "value") -> Encoded:
 
     Parameters and errors are those of `encode`.
     """
-    secrets: list[Any] = []
-    data = _encode(value, root, secrets)
-    return Encoded(data, secret_paths(value, secrets, root))
+    return _encode(value, root)
 
 
-def _encode(value: Any, root: str, secrets: list[Any]) -> bytes:
+def _encode(value: Any, root: str) -> Encoded:
     culprit = value
     try:
+        writing = _Writing(ATOMS)
         try:
-            return _pack(_Writing(ATOMS, secrets).lower(value, 0))
+            tree = _pack(writing.lower(value, 0))
         except (OverflowError, UnicodeEncodeError):
             # A long integer or half of a surrogate pair: look at each of them.
-            secrets.clear()
-            return _pack(_Writing(_CAREFUL, secrets).lower(value, 0))
+            writing = _Writing(_CAREFUL)
+            tree = _pack(writing.lower(value, 0))
     except Refusal as refusal:
         culprit, why, cause = refusal.value, refusal.why, refusal.__cause__
     except RecursionError as error:
@@ -124,6 +151,11 @@ def _encode(value: Any, root: str, secrets: list[Any]) -> bytes:
     except (RuntimeError, ValueError) as error:
         # It changed size meanwhile, or is longer than MessagePack can say.
         why, cause = str(error), error
+    else:
+        if not writing.secrets and not writing.streams:
+            return Encoded(tree)
+        secrets = secret_paths(value, writing.secrets, root)
+        return Encoded(tree, secrets, tuple(writing.streams))
     path = path_of(value, culprit, root)
     raise UnstorableValueError(path, name_of(type(culprit)), why=why) from cause
 
@@ -167,11 +199,12 @@ class _Writing:
     A value's parts stand as deep as the value itself.
     """
 
-    __slots__ = ("atoms", "secrets")
+    __slots__ = ("atoms", "secrets", "streams")
 
-    def __init__(self, atoms: frozenset[type], secrets: list[Any]) -> None:
+    def __init__(self, atoms: frozenset[type]) -> None:
         self.atoms = atoms
-        self.secrets = secrets
+        self.secrets: list[Any] = []
+        self.streams: list[Stream] = []
 
     def lower(self, value: Any, depth: int) -> Any:
         """Return what MessagePack holds in a value's place."""
@@ -224,15 +257,18 @@ class _Writing:
         if codec.code == REDACTED:
             self.secrets.append(value)
         parts = _made(codec.to_parts, value)
+        if type(parts) is Stream:
+            self.streams.append(parts)
+            return Ext(_STREAMED, _pack([codec.code, len(self.streams) - 1]))
         return Ext(codec.code, parts if codec.raw else _pack(self.lower(parts, depth)))
 
     def lower_attempt(self, attempt: Attempt, depth: int) -> Any:
         """Return a part if it can be stored, else the text in its place."""
-        known_secrets = len(self.secrets)
+        known_secrets, known_streams = len(self.secrets), len(self.streams)
         try:
             return self.lower(attempt.value, depth + 1)
         except Refusal:
-            del self.secrets[known_secrets:]
+            del self.secrets[known_secrets:], self.streams[known_streams:]
             return self.lower(attempt.otherwise, depth)
 
 
@@ -291,9 +327,13 @@ def decode(data: bytes, *, opaque: bool = False, trusted: bool = True) -> Any:
 
 
 class _Depth(threading.local):
-    """How many extensions are being read inside each other in this thread."""
+    """How many extensions are being read inside each other in this thread.
+
+    And the parts that stand behind the tree that is being read.
+    """
 
     now = 0
+    parts: list[memoryview | None] = []  # noqa: RUF012 - replaced, never changed
 
 
 _depth = _Depth()
@@ -310,7 +350,7 @@ class _Reading:
     def read(self, data: bytes) -> Any:
         """Return the value that stands in some bytes."""
         try:
-            return self.unpack(data)
+            return self.unpack(data) if data[:1] != MARK else self.read_split(data)
         except (UnreadableValueError, UnregisteredTypeError):
             raise
         except RecursionError as error:
@@ -318,12 +358,24 @@ class _Reading:
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise UnreadableValueError(str(error)) from error
 
+    def read_split(self, data: bytes) -> Any:
+        """Return the value of a tree and the parts behind it."""
+        before = _depth.parts
+        try:
+            found = split(data)
+            _depth.parts = [*found[1:]]
+            return self.unpack(found[0])
+        finally:
+            _depth.parts = before
+
     def extension(self, code: int, data: memoryview) -> Any:
         """Return the value of one extension."""
         if _depth.now >= 2 * MAX_DEPTH:
             raise UnreadableValueError("they are nested too deeply")
         _depth.now += 1
         try:
+            if code == _STREAMED:
+                return self.streamed(self.unpack(data))
             codec = BY_CODE.get(code)
             if codec is None:
                 return self.unknown(f"extension {code}", bytes(data))
@@ -333,6 +385,19 @@ class _Reading:
             return self.rebuilt(codec, parts)
         finally:
             _depth.now -= 1
+
+    def streamed(self, reference: Any) -> Any:
+        """Return the value of a codec whose bytes stand behind the tree."""
+        parts = _depth.parts
+        match reference:
+            case [int(code), int(place)] if 0 <= place < len(parts):
+                codec, part = BY_CODE.get(code), parts[place]
+            case _:
+                codec = part = None
+        if not isinstance(codec, Codec) or not codec.raw or part is None:
+            raise UnreadableValueError("a part behind them is not what they say")
+        parts[place] = None  # Each is read once: a few bytes can't ask for many.
+        return self.rebuilt(codec, part)
 
     def rebuilt(self, codec: Codec, parts: Any) -> Any:
         """Return the value of a codec's parts."""

@@ -55,6 +55,8 @@ class Connection:
     ----------
     path : str
         The database file; it is made if it does not exist.
+    is_looking : bool, default False
+        Open it read-only; then it has to exist.
 
     Raises
     ------
@@ -66,8 +68,9 @@ class Connection:
         The file is not what DuckDB wrote; it is left as it is.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, is_looking: bool = False) -> None:
         self._path = path
+        self._is_looking = is_looking
         self._gate = Gate()
         self._root = self._connected()
 
@@ -75,6 +78,8 @@ class Connection:
         # A plain connect and then SET: with config= or read_only= here, the user's
         # own duckdb.connect(path) in this process would be refused.
         with _translated(self._path):
+            if self._is_looking:
+                return duckdb.connect(self._path, read_only=True)
             root = duckdb.connect(self._path)
             root.execute("SET checkpoint_threshold = '64MB'")
             return root

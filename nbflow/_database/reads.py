@@ -6,18 +6,17 @@ lets DuckDB skip what was written long before.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from nbflow._database.rows import COLUMNS, unpack
 from nbflow._events import LIFECYCLE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
-    from nbflow._database.database import Database
     from nbflow._events import Record
 
-__all__ = ["Ends", "read_end", "read_ends", "read_records"]
+__all__ = ["Ends", "Readable", "read_end", "read_ends", "read_records", "read_rows"]
 
 _BLOBS: Final = ("value", "extra")
 
@@ -64,6 +63,17 @@ WHERE seq BETWEEN ? AND ? AND thread_id = ? AND run_id = ?
 """  # noqa: S608 - our own constants
 
 
+class Readable(Protocol):
+    """An open log, as far as reading goes."""
+
+    @property
+    def path(self) -> str:
+        """The database file, for errors."""
+
+    def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
+        """Run one statement and return its rows."""
+
+
 class Ends(NamedTuple):
     """What the heads of threads are folded from.
 
@@ -84,7 +94,7 @@ class Ends(NamedTuple):
 
 
 def read_records(
-    database: Database,
+    database: Readable,
     thread_id: str,
     *,
     after: int,
@@ -116,7 +126,19 @@ def read_records(
     return [unpack(row, database.path) for row in database.fetch(sql, parameters)]
 
 
-def read_ends(database: Database, upto: int) -> Ends:
+def read_rows(database: Readable, seqs: Collection[int]) -> dict[int, Record]:
+    """Return records by their `seq`; what is not in the file is left out."""
+    if not seqs:
+        return {}
+    # One is looked up in half the time that a list of one takes.
+    wanted = "= ?" if len(seqs) == 1 else "IN (SELECT unnest(?::BIGINT[]))"
+    given = next(iter(seqs)) if len(seqs) == 1 else list(seqs)
+    sql = f"SELECT {_WHOLE} FROM log WHERE seq {wanted}"  # noqa: S608 - no value is in it
+    rows = database.fetch(sql, [given])
+    return {row[0]: unpack(row, database.path) for row in rows}
+
+
+def read_ends(database: Readable, upto: int) -> Ends:
     """Return what the heads of all threads are folded from.
 
     Parameters
@@ -134,7 +156,7 @@ def read_ends(database: Database, upto: int) -> Ends:
     return ends
 
 
-def read_end(database: Database, upto: int, thread_id: str) -> Ends:
+def read_end(database: Readable, upto: int, thread_id: str) -> Ends:
     """Return what the head of one thread is folded from; as `read_ends`."""
     ends = Ends([], {}, {})
     newest: tuple[int, str] | None = None

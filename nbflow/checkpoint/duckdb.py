@@ -15,6 +15,7 @@ from nbflow._database.reads import read_end, read_ends, read_records
 from nbflow._database.rows import pack
 from nbflow._events import KINDS, LIFECYCLE, RunStarted, StateUpdated, ThreadDeleted
 from nbflow.checkpoint.base import BaseCheckpointSaver, Head, fold_head
+from nbflow.checkpoint.housekeeping import Housekeeping
 from nbflow.errors import StoreClosedError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _BEGINS: Final = (RunStarted, StateUpdated)
 _RUNS_REMEMBERED: Final = 10_000
 
 
-class DuckDBSaver(BaseCheckpointSaver):
+class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
     """Keep the log of every thread in one DuckDB file.
 
     One process holds the file at a time; in it, any number of savers on the same

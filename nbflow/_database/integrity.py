@@ -16,6 +16,7 @@ import struct
 import time
 import zlib
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nbflow.errors import StoreDamagedError
@@ -23,7 +24,7 @@ from nbflow.errors import StoreDamagedError
 if TYPE_CHECKING:
     from nbflow._database.connection import Connection
 
-__all__ = ["Mark", "MarkFile", "audit", "find_gaps", "mark_path"]
+__all__ = ["Mark", "MarkFile", "audit", "find_gaps", "mark_path", "read_mark"]
 
 # Two places, each in a page of its own: a write that is torn spares the other one.
 _SLOT: Final = struct.Struct("<8sQQQQ")
@@ -74,6 +75,17 @@ class Mark(NamedTuple):
 def mark_path(path: str) -> str:
     """Return the file of the mark of a database file."""
     return f"{path}.mark"
+
+
+def read_mark(path: str) -> Mark | None:
+    """Return the mark of a database file that nobody writes to, if it has one."""
+    if not Path(mark_path(path)).exists():
+        return None
+    file = MarkFile(path)
+    try:
+        return file.read()
+    finally:
+        file.close()
 
 
 class MarkFile:

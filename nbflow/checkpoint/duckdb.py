@@ -10,9 +10,11 @@ import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, cast
 
+from nbflow._database.checking import Check, Finding, check
 from nbflow._database.database import open_database
 from nbflow._database.reads import read_end, read_ends, read_records
 from nbflow._database.rows import pack
+from nbflow._database.salvage import Salvage, salvage
 from nbflow._events import KINDS, LIFECYCLE, RunStarted, StateUpdated, ThreadDeleted
 from nbflow.checkpoint.base import BaseCheckpointSaver, Head, fold_head
 from nbflow.checkpoint.housekeeping import Housekeeping
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from nbflow._database.database import Database
     from nbflow._events import Record
 
-__all__ = ["DuckDBSaver"]
+__all__ = ["Check", "DuckDBSaver", "Finding", "Salvage", "check", "salvage"]
 
 _LIFECYCLE: Final = frozenset(KINDS[name] for name in LIFECYCLE)
 _BEGINS: Final = (RunStarted, StateUpdated)

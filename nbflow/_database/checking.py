@@ -1,0 +1,138 @@
+"""Read every row of a store and say which are not what was written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from nbflow._database.database import open_database
+from nbflow._database.rows import COLUMNS, unpack
+from nbflow.errors import StoreDamagedError, StoreError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+    from nbflow._database.database import Database
+
+__all__ = ["Check", "Finding", "check"]
+
+_ROWS_AT_ONCE: Final = 1_000
+_THREAD_ID: Final = COLUMNS.index("thread_id")
+_READ: Final = ", ".join(COLUMNS).replace("happened_at", "epoch_us(happened_at)")
+_ROWS: Final = f"SELECT {_READ} FROM log WHERE rowid BETWEEN ? AND ?"  # noqa: S608 - our own constants
+_PLACE: Final = "SELECT seq, thread_id FROM log WHERE rowid = ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something in a store that is not what was written.
+
+    Attributes
+    ----------
+    seq : int or None
+        The row; None where it concerns the file or can't be read.
+    thread_id : str
+        The row's thread; empty where it concerns the file or can't be read.
+    says : str
+        What is wrong.
+    """
+
+    seq: int | None
+    thread_id: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What a look at every row of a store found.
+
+    Attributes
+    ----------
+    path : str
+        The database file.
+    rows : int
+        How many rows were read.
+    findings : tuple of Finding
+        What is wrong; empty for a store that is whole.
+    """
+
+    path: str
+    rows: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every row that was acknowledged is there, as it was written."""
+        return not self.findings
+
+
+def check(path: str | os.PathLike[str]) -> Check:
+    """Read every row of a store, with its values, and compare the checksums.
+
+    A store that this process has open is looked at as it is; another one is opened
+    for as long as this takes.
+
+    Parameters
+    ----------
+    path : str or path
+        The database file.
+
+    Raises
+    ------
+    StoreHeldError
+        Another process has the store open.
+    StoreUnavailableError
+        The file can't be opened, or is no store.
+    """
+    try:
+        database = open_database(path, "a check")
+    except StoreDamagedError as error:
+        return Check(str(path), 0, (Finding(None, "", str(error)),))
+    try:
+        database.writer.flush()
+        rows, findings = 0, list[Finding]()
+        for finding in _look(database):
+            rows += 1
+            if finding is not None:
+                findings.append(finding)
+        return Check(database.path, rows, tuple(findings))
+    finally:
+        database.writer.release()
+
+
+def _look(database: Database) -> Iterator[Finding | None]:
+    """Yield for each row what is wrong with it."""
+    ((count,),) = database.fetch("SELECT count(*) FROM log")
+    for first in range(0, count, _ROWS_AT_ONCE):
+        last = min(first + _ROWS_AT_ONCE, count) - 1
+        yield from _look_at(database, first, last)
+
+
+def _look_at(database: Database, first: int, last: int) -> Iterator[Finding | None]:
+    try:
+        rows = database.fetch(_ROWS, (first, last))
+    except StoreDamagedError as error:
+        if first == last:
+            seq, thread_id = _place_of(database, first)
+            yield Finding(seq, thread_id, str(error))
+            return
+        middle = (first + last) // 2
+        yield from _look_at(database, first, middle)
+        yield from _look_at(database, middle + 1, last)
+        return
+    for row in rows:
+        try:
+            unpack(row, database.path)
+        except (StoreDamagedError, StoreUnavailableError) as error:
+            yield Finding(row[0], row[_THREAD_ID], str(error))
+        else:
+            yield None
+
+
+def _place_of(database: Database, rowid: int) -> tuple[int | None, str]:
+    try:
+        ((seq, thread_id),) = database.fetch(_PLACE, (rowid,))
+    except StoreError:
+        return None, ""
+    return seq, thread_id

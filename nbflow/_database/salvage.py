@@ -1,0 +1,335 @@
+"""What can be read of a damaged store, in a new file in its place.
+
+The damaged file, its log and its mark are kept beside it under another name, as
+they were. Reading is done on a copy: DuckDB changes what it opens. What the rows
+mean is not known here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from nbflow._database.connection import Connection
+from nbflow._database.files import (
+    FileLock,
+    is_open_here,
+    logs_beside,
+    swap_in,
+    unusable,
+)
+from nbflow._database.integrity import MarkFile, audit, find_gaps, mark_path, read_mark
+from nbflow._database.rows import COLUMNS, Sealer, pack, unpack
+from nbflow._database.schema import migrate
+from nbflow._database.wal import whole_frames
+from nbflow._events import Compacted, Record
+from nbflow.errors import (
+    StoreDamagedError,
+    StoreError,
+    StoreUnavailableError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from nbflow._database.integrity import Mark
+    from nbflow._database.rows import Row
+
+__all__ = ["Salvage", "salvage"]
+
+_AT: Final = COLUMNS.index("happened_at")
+_THREAD_ID: Final = COLUMNS.index("thread_id")
+_READ: Final = ", ".join(COLUMNS)
+_ROWS: Final = f"""
+SELECT epoch_us(happened_at), {_READ} FROM log WHERE rowid BETWEEN ? AND ?
+"""  # noqa: S608 - our own constants
+_THREAD: Final = "SELECT thread_id FROM log WHERE rowid = ?"
+_ROWS_AT_ONCE: Final = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class Salvage:
+    """What became of a damaged store.
+
+    Attributes
+    ----------
+    path : str
+        The store, which can be opened again.
+    kept : tuple of str
+        The damaged files, under the names they have now.
+    rows : int
+        How many rows were read, and are in the store.
+    lost : int
+        How many rows were acknowledged, and can't be read.
+    gaps : tuple of (int, int)
+        First and last `seq` of what is missing.
+    threads : tuple of str
+        The threads of lost rows, as far as that can still be read.
+    """
+
+    path: str
+    kept: tuple[str, ...]
+    rows: int
+    lost: int
+    gaps: tuple[tuple[int, int], ...]
+    threads: tuple[str, ...]
+
+    def __str__(self) -> str:
+        said = f"{self.rows} rows of {self.path!r} were read, {self.lost} are lost"
+        if self.gaps:
+            said += ": " + ", ".join(f"{a}-{b}" for a, b in self.gaps[:8])
+        if self.threads:
+            said += f"; threads {', '.join(map(repr, self.threads[:8]))}"
+        return f"{said}.\nThe damaged files are {', '.join(map(repr, self.kept))}."
+
+
+class _Found:
+    """Takes the rows that are read, and counts them.
+
+    Parameters
+    ----------
+    path : str
+        The store, for errors.
+    connection : Connection
+        The new file.
+    """
+
+    def __init__(self, path: str, connection: Connection) -> None:
+        self._path = path
+        self._appender = connection.appender("log")
+        self.seqs: set[int] = set()
+        self.generation = 1
+        self.checksums = 0
+        self.unread = 0
+        self.threads: set[str] = set()
+
+    def take(self, rows: Iterable[tuple[int, Row]]) -> None:
+        """Write those rows that are what was written, each with its time."""
+        kept = [row for at, row in rows if self._is_good(at, row)]
+        if kept:
+            self._appender.append(kept)
+
+    def _is_good(self, at: int, row: Row) -> bool:
+        try:
+            with suppress(StoreUnavailableError):  # A newer version wrote it, whole.
+                unpack((*row[:_AT], at, *row[_AT + 1 :]), self._path)
+        except StoreDamagedError:
+            self.miss(row[_THREAD_ID])
+            return False
+        if row[0] in self.seqs:
+            return False
+        self.seqs.add(row[0])
+        self.generation = max(self.generation, row[1])
+        self.checksums += row[-1]
+        return True
+
+    def miss(self, thread_id: str | None) -> None:
+        """Note a row that is there and can't be read."""
+        self.unread += 1
+        if thread_id:
+            self.threads.add(thread_id)
+
+    def lost(self, mark: Mark | None, missing: int) -> int:
+        """Return how many rows were acknowledged, and are not here."""
+        if mark is None or mark.generation != self.generation:
+            return max(missing, self.unread)
+        newer = sum(seq > mark.seq for seq in self.seqs)
+        return max(missing, self.unread, mark.rows + newer - len(self.seqs))
+
+    def finish(self, upto: int, lost: int) -> None:
+        """Begin a new generation: in the ones before it there may be gaps."""
+        event = Compacted(upto, len(self.seqs), self.checksums, lost)
+        record = Record("", "", time.time_ns() // 1000, event)
+        row = Sealer(self.generation + 1).seal(pack(record), upto + 1)
+        self._appender.append([row])
+        self._appender.close()
+
+
+def salvage(path: str | os.PathLike[str]) -> Salvage:
+    """Set a damaged store aside, and put one with all that can be read in its place.
+
+    Nothing is deleted: the damaged files stay in the folder, under a name that says
+    when this was done. A store that is whole comes out as it was.
+
+    Parameters
+    ----------
+    path : str or path
+        The database file. Nobody may have it open.
+
+    Returns
+    -------
+    Salvage
+        How many rows were read, which are lost, and where the old files are.
+
+    Raises
+    ------
+    UsageError
+        This process has the store open.
+    StoreHeldError
+        Another process has it open.
+    StoreUnavailableError
+        There is no such file, or no room for a new one.
+    """
+    real = str(Path(path).expanduser().resolve())
+    try:
+        if is_open_here(real):
+            raise UsageError(
+                f"The store {real!r} is open in this process.\n"
+                "Close its savers and connections first, or restart the kernel."
+            )
+        with closing(_Lock(real)):
+            return _salvaged(real)
+    except OSError as error:
+        if isinstance(error, StoreUnavailableError):
+            raise
+        raise unusable(real, error) from error
+
+
+class _Lock:
+    """The lock of a store, let go by `close`."""
+
+    def __init__(self, path: str) -> None:
+        self._lock = FileLock(path, "salvage")
+        self.close = self._lock.release
+
+
+def _salvaged(path: str) -> Salvage:
+    mark = read_mark(path)
+    with tempfile.TemporaryDirectory(
+        dir=Path(path).parent, prefix=f"{Path(path).name}.", suffix=".salvage"
+    ) as folder:
+        copy, new = str(Path(folder, "copy")), str(Path(folder, "new"))
+        shutil.copyfile(path, copy)
+        _add_log(path, copy)
+        connection = Connection(new)
+        try:
+            migrate(connection, 0)
+            found = _Found(path, connection)
+            _read_all(copy, found)
+            upto = max(found.seqs, default=0)
+            if mark is not None and mark.generation >= found.generation:
+                upto = max(upto, mark.seq)
+            gaps = find_gaps(connection, found.generation, upto)
+            lost = found.lost(mark, sum(last - first + 1 for first, last in gaps))
+            found.finish(upto, lost)
+            newest = audit(connection, new, None)
+        finally:
+            connection.close()
+        kept = _set_aside(path)
+        swap_in(new, path)
+        for log in logs_beside(path):
+            Path(log).unlink()
+    _mark_anew(path, newest)
+    threads = tuple(sorted(found.threads))
+    return Salvage(path, kept, len(found.seqs), lost, tuple(gaps), threads)
+
+
+def _add_log(path: str, copy: str) -> None:
+    """Give a copy of the file a log of all that is whole in the file's own."""
+    log = f"{path}.wal"
+    frames: list[bytes] = []
+    for beside in logs_beside(path):
+        content = Path(beside).read_bytes()
+        frames += [content[f.begin : f.end] for f in whole_frames(content)]
+    if not frames:
+        with suppress(FileNotFoundError):
+            shutil.copyfile(log, f"{copy}.wal")
+        return
+    with suppress(StoreError):
+        Path(f"{copy}.wal").write_bytes(b"".join([_preamble(copy), *frames]))
+
+
+def _preamble(copy: str) -> bytes:
+    # What a log begins with says whose it is, and its first frame, to which table
+    # rows go. DuckDB writes both anew, to a copy of its own.
+    other = f"{copy}.other"
+    shutil.copyfile(copy, other)
+    connection = Connection(other)
+    try:
+        nothing = [0, *[None] * (len(COLUMNS) - 1)]
+        appender = connection.appender("log")
+        appender.append([nothing])
+        appender.close()
+    finally:
+        connection.close(untouched=True)
+    content = Path(f"{other}.wal").read_bytes()
+    return content[: whole_frames(content)[0].end]
+
+
+def _read_all(copy: str, found: _Found) -> None:
+    try:
+        _read(copy, found)
+    except StoreError:
+        # The log can't be replayed, or nothing can: not even the head of the file.
+        with suppress(StoreError):
+            Path(f"{copy}.wal").unlink(missing_ok=True)
+            _read(copy, found)
+
+
+def _read(copy: str, found: _Found) -> None:
+    connection = Connection(copy)
+    try:
+        ((count,),) = connection.fetch("SELECT count(*) FROM log")
+        for first in range(0, count, _ROWS_AT_ONCE):
+            last = min(first + _ROWS_AT_ONCE, count) - 1
+            for rowid, rows in _readable(connection, first, last):
+                if rows is None:
+                    found.miss(_thread_of(connection, rowid))
+                else:
+                    found.take((at, tuple(row)) for at, *row in rows)
+    finally:
+        connection.close(untouched=True)
+
+
+def _readable(
+    connection: Connection, first: int, last: int
+) -> Iterator[tuple[int, list[Any] | None]]:
+    """Yield the rows of a range; None for one that can't be read."""
+    try:
+        yield first, connection.fetch(_ROWS, (first, last))
+    except StoreError:
+        if first == last:
+            yield first, None
+            return
+        middle = (first + last) // 2
+        yield from _readable(connection, first, middle)
+        yield from _readable(connection, middle + 1, last)
+
+
+def _thread_of(connection: Connection, rowid: int) -> str | None:
+    with suppress(StoreError):
+        for (thread_id,) in connection.fetch(_THREAD, (rowid,)):
+            return str(thread_id)
+    return None
+
+
+def _set_aside(path: str) -> tuple[str, ...]:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    file = Path(path)
+    aside = f"{file.with_suffix('')}.damaged-{stamp}{file.suffix}"
+    kept = []
+    for old in (path, *logs_beside(path), mark_path(path)):
+        name = aside + old.removeprefix(path)
+        with suppress(FileNotFoundError):
+            try:
+                os.link(old, name)
+            except OSError:  # Not every file system has links.
+                shutil.copy2(old, name)
+            kept.append(name)
+    return tuple(kept)
+
+
+def _mark_anew(path: str, newest: Mark) -> None:
+    # The link set aside has the old mark's bytes: these go to a file of their own.
+    Path(mark_path(path)).unlink(missing_ok=True)
+    mark_file = MarkFile(path)
+    mark_file.move(newest)
+    mark_file.close()

@@ -1,64 +1,82 @@
-"""One call's body: attempt it, again if its policy says so, and record its end."""
+"""A body, attempted until it ends or no policy wants another attempt.
+
+A task's body and a workflow's go the same way; what became of a task's is recorded
+here too, that of a workflow's by who called it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import random
-import time
+import threading
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from nbflow._engine import clock
 from nbflow._engine.context import RunContext, Scope, enter
 from nbflow._engine.inject import injected
 from nbflow._engine.interrupts import swallowed
 from nbflow._engine.retry import policy_for, wait_before
-from nbflow._events import TaskAttempted, TaskFinished, TaskRetried
-from nbflow.errors import GraphBubbleUp, GraphInterrupt, RunStopped
+from nbflow._engine.timeouts import await_in_time, call_in_time
+from nbflow._events import TaskAttempted, TaskDropped, TaskFinished, TaskRetried
+from nbflow.errors import (
+    GraphBubbleUp,
+    GraphInterrupt,
+    NodeCancelledError,
+    RunStopped,
+)
 
 if TYPE_CHECKING:
     from nbflow._engine.run import Call, Run
+    from nbflow._engine.spec import Spec
     from nbflow._events import TaskFailed
 
-__all__ = ["perform", "perform_async"]
+__all__ = ["Attempts", "note", "perform", "perform_async"]
 
 
 def perform(run: Run, call: Call) -> None:
     """Run a synchronous task's body to its end, in a thread of the pool."""
     value: Any = None
     error: BaseException | None = None
-    scopes: list[Scope] = []
+    attempts = _attempts(run, call)
     try:
         if call.event.waiting:
             run.log.write(TaskAttempted(call.event.call_id))
-        value = _attempts(run, call, scopes)
+        value = attempts.call()
+        if attempts.scope.asked:
+            swallowed(attempts.scope)
     except BaseException as raised:  # noqa: BLE001 - the user's, handed on by the future
         error = raised
     finally:
-        run.ended(call, scopes[-1] if scopes else None)
+        run.ended(call, attempts.scope)
     try:
         event = _end(run, call, value, error)
         if event is not None:
             run.log.write_outcome(event)
     except Exception as broken:  # noqa: BLE001 - the store's, or a value it can't take
-        value, error = _unstored(run, call, error, broken)
-    run.settle(call, value, error)
+        event, (value, error) = None, _unstored(run, call, error, broken)
+    run.settle(call, value, error, event)
 
 
 async def perform_async(run: Run, call: Call) -> None:
     """Run an asynchronous task's body to its end, on its loop."""
     value: Any = None
     error: BaseException | None = None
-    scopes: list[Scope] = []
+    attempts = _attempts(run, call)
     try:
         if call.event.waiting:
             run.log.write(TaskAttempted(call.event.call_id))
-        value = await _attempts_async(run, call, scopes)
+        value = await attempts.awaited()
+        if attempts.scope.asked:
+            swallowed(attempts.scope)
     except asyncio.CancelledError as cancelled:
         error = cancelled if run.stopping is None else RunStopped(run.stopping)
     except BaseException as raised:  # noqa: BLE001 - the user's, handed on by the future
         error = raised
     finally:
-        run.ended(call, scopes[-1] if scopes else None)
+        run.ended(call, attempts.scope)
     try:
         event = _end(run, call, value, error)
         if event is not None and run.log.waits:
@@ -66,93 +84,212 @@ async def perform_async(run: Run, call: Call) -> None:
         elif event is not None:
             run.log.write(event)
     except Exception as broken:  # noqa: BLE001 - the store's, or a value it can't take
-        value, error = _unstored(run, call, error, broken)
-    run.settle(call, value, error)
+        event, (value, error) = None, _unstored(run, call, error, broken)
+    run.settle(call, value, error, event)
 
 
-def _attempts(run: Run, call: Call, scopes: list[Scope]) -> Any:
-    attempt = 1
-    while True:
-        context = _context(run, call, attempt, scopes)
+class Attempts:
+    """The attempts at one body.
+
+    Parameters
+    ----------
+    context : RunContext
+        Of the first attempt.
+    spec : Spec
+        The body.
+    args, kwargs : tuple, dict
+        What it is called with, without what the run fills in.
+
+    Attributes
+    ----------
+    scope : Scope
+        Of the newest attempt.
+    """
+
+    __slots__ = ("_args", "_context", "_kwargs", "_spec", "scope")
+
+    def __init__(
+        self,
+        context: RunContext,
+        spec: Spec,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        self._context = context
+        self._spec = spec
+        self._args = args
+        self._kwargs = kwargs
+        self.scope = context.scope
+        if spec.retry:
+            self.scope.keeps = True
+            self._context = replace(context, began_at=clock.in_use().time())
+
+    def call(self) -> Any:
+        """Call a synchronous body, in this thread unless its time is bounded."""
+        while True:
+            timeout = self._spec.timeout
+            try:
+                if timeout is None:
+                    value = self._body()
+                else:
+                    value = call_in_time(self.scope, timeout, self._body)
+            except asyncio.CancelledError as cancelled:
+                failed = NodeCancelledError(self._spec.name)
+                if not self._pause(failed):
+                    raise failed from cancelled
+            except Exception as error:
+                if not self._pause(error):
+                    raise
+            else:
+                self._check_no_coroutine(value)
+                return value
+
+    async def awaited(self) -> Any:
+        """Await an asynchronous body."""
+        while True:
+            timeout = self._spec.timeout
+            try:
+                if timeout is None:
+                    return await self._coroutine()
+                return await await_in_time(self.scope, timeout, self._coroutine())
+            except asyncio.CancelledError as cancelled:
+                if _was_asked_for(self._context.run):
+                    raise
+                failed = NodeCancelledError(self._spec.name)
+                if not await self._pause_async(failed):
+                    raise failed from cancelled
+            except Exception as error:
+                if not await self._pause_async(error):
+                    raise
+
+    def _body(self) -> Any:
+        context = self._context
         enter(context)
         context.scope.begin()
-        try:
-            value = call.spec.func(*call.args, **injected(call, context))
-        except Exception as error:
-            delay = _delay(run, call, attempt, error)
-            if delay is None:
-                raise
-            time.sleep(delay)
-            attempt += 1
-            run.log.write(TaskAttempted(call.event.call_id, attempt))
-        else:
-            if inspect.iscoroutine(value):
-                value.close()
-                raise TypeError(
-                    f"The task {call.name!r} returned a coroutine that nobody awaited. "
-                    "Make the task itself 'async def'."
-                )
-            return value if not context.scope.asked else swallowed(context.scope)
+        filled = injected(self._spec, self._args, self._kwargs, context)
+        return self._spec.func(*self._args, **filled)
 
-
-async def _attempts_async(run: Run, call: Call, scopes: list[Scope]) -> Any:
-    attempt = 1
-    while True:
-        context = _context(run, call, attempt, scopes)
+    async def _coroutine(self) -> Any:
+        context = self._context
         enter(context)
         context.scope.begin()
+        filled = injected(self._spec, self._args, self._kwargs, context)
+        return await self._spec.func(*self._args, **filled)
+
+    def _check_no_coroutine(self, value: Any) -> None:
+        if inspect.iscoroutine(value):
+            value.close()
+            name = self._spec.name
+            what = f"The {'task' if self.scope.parent_id else 'workflow'} {name!r}"
+            raise TypeError(
+                f"{what} returned a coroutine that nobody awaited. "
+                "Make the function itself 'async def'."
+            )
+
+    def _pause(self, error: Exception) -> bool:
+        """Wait until another attempt begins; return whether there is one."""
+        delay = self._delay(error)
+        if delay is None:
+            return False
+        run, woken = self._context.run, threading.Event()
+        run.when_held(woken.set)
+        clock.in_use().wait(delay, woken)
+        run.forget(woken.set)
+        self._begin_again(error)
+        return True
+
+    async def _pause_async(self, error: Exception) -> bool:
+        delay = self._delay(error)
+        if delay is None:
+            return False
+        loop, run, woken = (
+            asyncio.get_running_loop(),
+            self._context.run,
+            asyncio.Event(),
+        )
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(woken.set)
+
+        run.when_held(wake)
+        waits = {
+            loop.create_task(clock.in_use().sleep(delay)),
+            loop.create_task(woken.wait()),
+        }
         try:
-            value = await call.spec.func(*call.args, **injected(call, context))
-        except Exception as error:
-            delay = _delay(run, call, attempt, error)
-            if delay is None:
-                raise
-            await asyncio.sleep(delay)
-            attempt += 1
-            run.log.write(TaskAttempted(call.event.call_id, attempt))
-        else:
-            return value if not context.scope.asked else swallowed(context.scope)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            run.forget(wake)
+            for wait in waits:
+                wait.cancel()
+        self._begin_again(error)
+        return True
+
+    def _delay(self, error: Exception) -> float | None:
+        attempt, call_id = self._context.attempt, self.scope.parent_id
+        policy = policy_for(self._spec.retry, error)
+        if policy is None or attempt >= policy.max_attempts:
+            return None
+        delay = wait_before(policy, attempt, random.random)
+        self._context.run.log.write(TaskRetried(call_id, attempt, repr(error), delay))
+        return delay
+
+    def _begin_again(self, error: Exception) -> None:
+        run, attempt = self._context.run, self._context.attempt + 1
+        try:
+            run.hold_back()
+        except RunStopped as stopped:
+            raise stopped from error
+        self.scope = self.scope.again()
+        self._context = replace(self._context, scope=self.scope, attempt=attempt)
+        run.log.write(TaskAttempted(self.scope.parent_id, attempt))
 
 
-def _context(run: Run, call: Call, attempt: int, scopes: list[Scope]) -> RunContext:
-    # A new scope for each attempt: its calls are numbered from the start, and so
-    # have the same identities as in the attempt before.
-    loop = None
-    if call.spec.is_async:
-        loop = asyncio.get_running_loop()
+def note(error: BaseException, name: str, identity: str) -> None:
+    """Say in an exception in which task it was raised, as LangGraph does."""
+    text = f"During task with name {name!r} and id {identity!r}"
+    if text not in getattr(error, "__notes__", ()):
+        error.add_note(text)
+
+
+def _attempts(run: Run, call: Call) -> Attempts:
+    parent, spec = call.parent, call.spec
+    loop = asyncio.get_running_loop() if spec.is_async else None
     scope = Scope(
         call.event.call_id,
         call.place,
         name=call.name,
         loop=loop,
-        nested=call.parent.nested,
+        nested=parent.nested,
     )
-    scope.holds_place = not scopes or scopes[-1].holds_place
-    scopes.append(scope)
-    return RunContext(run, scope, attempt)
+    scope.holds_place = True
+    if parent.keeps:
+        scope.keeps = True
+    return Attempts(RunContext(run, scope), spec, call.args, call.kwargs)
 
 
-def _delay(run: Run, call: Call, attempt: int, error: Exception) -> float | None:
-    policy = policy_for(call.spec.retry, error)
-    if policy is None or attempt >= policy.max_attempts or run.stopping is not None:
-        return None
-    delay = wait_before(policy, attempt, random.random)
-    run.log.write(TaskRetried(call.event.call_id, attempt, repr(error), delay))
-    return delay
+def _was_asked_for(run: Run) -> bool:
+    # A body may raise CancelledError itself, and then nobody has cancelled it.
+    task = asyncio.current_task()
+    return run.stopping is not None or (task is not None and task.cancelling() > 0)
 
 
 def _end(
     run: Run, call: Call, value: Any, error: BaseException | None
-) -> TaskFinished | TaskFailed | None:
+) -> TaskFinished | TaskFailed | TaskDropped | None:
     if error is None:
         result = run.log.payload(value, root="result", task=call.name)
         return TaskFinished(call.event.call_id, result)
     if isinstance(error, GraphBubbleUp):
         return None
+    if isinstance(error, asyncio.CancelledError):
+        return TaskDropped(call.event.call_id)  # the body took the call back
+    note(error, call.name, call.event.call_id)
     return run.failed(call.event, error)
 
 
-async def _committed(run: Run, event: TaskFinished | TaskFailed) -> None:
+async def _committed(run: Run, event: TaskFinished | TaskFailed | TaskDropped) -> None:
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 

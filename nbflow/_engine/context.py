@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nbflow._engine.run import Run
+    from nbflow._engine.timeouts import Deadline
     from nbflow._values import Interrupt
 
 __all__ = ["RunContext", "Scope", "current", "enter", "require"]
@@ -47,7 +48,19 @@ class Scope:
         Questions without an answer that came up here or below.
     asked_at : str
         ``file:line`` of the newest question of this body itself.
+    keeps : bool
+        Whether what finishes here may be used again in this stretch: this body, or
+        one around it, may be attempted again.
+    left : str
+        Why nothing may begin here any more, once its attempt is over before its
+        body is; empty before.
+    deadline : Deadline or None
+        What bounds the attempt in time.
     """
+
+    keeps = False
+    left = ""
+    deadline: Deadline | None = None
 
     def __init__(
         self,
@@ -73,6 +86,26 @@ class Scope:
         self._index = 0
         self._owner: object = None
         self._lanes = 0
+
+    def again(self) -> Scope:
+        """Return the scope of another attempt at the same body.
+
+        Its calls are numbered from the start, and so have the same identities; a
+        place that this attempt holds goes over to it.
+        """
+        scope = Scope(
+            self.parent_id,
+            self._make_place,
+            name=self.name,
+            loop=self.loop,
+            nested=self.nested,
+        )
+        scope.holds_place = self.lend()
+        scope.keeps = self.keeps
+        # A question is pending whatever becomes of the attempt that asked it.
+        scope.asked = self.asked
+        scope.asked_at = self.asked_at
+        return scope
 
     def lend(self) -> bool:
         """Give the body's place away; return whether it had one."""
@@ -181,11 +214,14 @@ class RunContext:
         Where calls of this body are counted.
     attempt : int
         Which attempt of the task this is, from 1.
+    began_at : float
+        When its first attempt began, in seconds since 1970-01-01 UTC; 0 for now.
     """
 
     run: Run
     scope: Scope
     attempt: int = 1
+    began_at: float = 0.0
 
 
 _current: ContextVar[RunContext | None] = ContextVar("nbflow_run", default=None)

@@ -12,8 +12,10 @@ import warnings
 from collections import defaultdict
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
+from nbflow._engine.attempts import note
 from nbflow._engine.bodies import await_body, call_body
 from nbflow._engine.context import RunContext, Scope
 from nbflow._engine.futures import AsyncFuture
@@ -22,7 +24,7 @@ from nbflow._engine.interrupts import warn_swallowed
 from nbflow._engine.trace import user_trace
 from nbflow._events import RunCancelled, RunFailed, RunFinished, RunInterrupted
 from nbflow._values import FinalValue
-from nbflow.errors import GraphInterrupt, NbflowWarning
+from nbflow.errors import GraphDrained, GraphInterrupt, NbflowWarning, RunStopped
 
 if TYPE_CHECKING:
     from nbflow._engine.run import Run
@@ -62,6 +64,7 @@ class End:
 
 def drive(run: Run, spec: Spec, given: Any) -> End:
     """Run a synchronous body in this thread, to the end of its run."""
+    _watch_control(run)
     scope = root_scope(run, loop=None)
     value, raised = None, None
     try:
@@ -84,6 +87,7 @@ def drive(run: Run, spec: Spec, given: Any) -> End:
 
 async def drive_async(run: Run, spec: Spec, given: Any) -> End:
     """Run an asynchronous body on this loop, to the end of its run."""
+    _watch_control(run)
     loop = asyncio.get_running_loop()
     scope = root_scope(run, loop=loop)
     value, raised = None, None
@@ -111,6 +115,13 @@ async def drive_async(run: Run, spec: Spec, given: Any) -> End:
         run.close()
 
 
+def _watch_control(run: Run) -> None:
+    control = run.settings.control
+    if control is not None:
+        run.on_end(partial(control.unwatch, run.drain))
+        control.watch(run.drain)
+
+
 def root_scope(run: Run, *, loop: asyncio.AbstractEventLoop | None) -> Scope:
     """Return the scope of a run's own body."""
     settings = run.settings
@@ -126,7 +137,7 @@ def _first_end(run: Run, value: Any, raised: BaseException | None) -> End:
     if run.stopping is not None:
         return End("cancelled", reason=run.stopping)
     if _is_signal(raised):
-        return End("interrupted")
+        return _drained(run) or End("interrupted")
     # What runs is waited for and recorded; what only waits is not begun any more.
     run.places.drop_line()
     return End("failed", error=raised)
@@ -145,7 +156,14 @@ def _stopped(run: Run, error: BaseException) -> End:
 def _is_signal(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(_is_signal(part) for part in error.exceptions)
-    return isinstance(error, GraphInterrupt)
+    return isinstance(error, GraphInterrupt | RunStopped)
+
+
+def _drained(run: Run) -> End | None:
+    if run.draining is None or not run.held_back:
+        return None
+    drained = GraphDrained(run.draining)
+    return End("cancelled", error=drained, reason=f"drained: {run.draining}")
 
 
 def _written(run: Run, scope: Scope, end: End) -> End:
@@ -153,6 +171,8 @@ def _written(run: Run, scope: Scope, end: End) -> End:
     asked = run.asked
     if end.status == "finished" and run.stopping is not None and run.running:
         end = End("cancelled", reason=run.stopping)
+    if end.status in ("finished", "interrupted"):
+        end = _drained(run) or end
     if end.status in ("finished", "interrupted") and asked:
         if end.status == "finished":
             warn_swallowed(scope)
@@ -189,6 +209,7 @@ def _finished(run: Run, end: End) -> End:
 
 
 def _failed(run: Run, error: BaseException) -> End:
+    note(error, run.settings.workflow, run.settings.run_id)
     payload = run.log.payload(error, root="error", task=run.settings.workflow)
     causes = tuple(sorted(_causes(run, error)))
     run.log.end(RunFailed(payload, repr(error), user_trace(error), causes))

@@ -51,6 +51,20 @@ class TaskFuture(Protocol[T_co]):
         """Return whether the task has ended."""
         ...
 
+    def cancel(self) -> bool:
+        """Take the call back, and return whether that was possible.
+
+        A call that waits for a place is dropped, and an asynchronous task is
+        cancelled; either runs again when the run is continued. The body of a
+        synchronous task can't be stopped: its outcome is recorded, though a body
+        that awaits it goes on without.
+        """
+        ...
+
+    def cancelled(self) -> bool:
+        """Return whether the call was taken back."""
+        ...
+
     def add_done_callback(self, fn: Callable[[Any], object], /) -> None:
         """Have `fn` called with this future once the task has ended."""
         ...
@@ -69,10 +83,24 @@ class SyncFuture(concurrent.futures.Future[T]):
         Whether a body asked for its outcome.
     come_back : callable or None
         Blocks until the task that made the call may go on running.
+    take_back : callable or None
+        Takes the call back; returns whether it could.
+    task : asyncio.Task or None
+        What performs the call, where that is a coroutine.
     """
 
     seen = False
     come_back: Callable[[], None] | None = None
+    take_back: Callable[[Any], bool] | None = None
+    task: asyncio.Task[None] | None = None
+
+    def cancel(self) -> bool:
+        """Take the call back if it has not begun or is a coroutine."""
+        if self.done():
+            return False
+        if self.take_back is None or not self.take_back(self):
+            return False
+        return super().cancel()
 
     def result(self, timeout: float | None = None) -> T:
         """Return the result, waiting for it; see `TaskFuture.result`."""
@@ -123,16 +151,29 @@ class AsyncFuture(asyncio.Future, Generic[T]):  # type: ignore[type-arg]
         The asyncio task that awaited it.
     come_back : callable or None
         Makes an awaitable that ends when the task that made the call may go on.
+    take_back : callable or None
+        Takes the call back; returns whether it could.
+    task : asyncio.Task or None
+        What performs the call, where that is a coroutine.
     """
 
     seen = False
     peeked = False
     come_back: Callable[[], Awaitable[None]] | None = None
+    take_back: Callable[[Any], bool] | None = None
+    task: asyncio.Task[None] | None = None
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop=loop)
         self.waiter: asyncio.Task[Any] | None = None
         self._thread = threading.get_ident()
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Take the call back; who awaits it goes on, even where its body can't stop."""
+        cancelled = super().cancel(msg)
+        if cancelled and self.take_back is not None:
+            self.take_back(self)
+        return cancelled
 
     def result(self, timeout: float | None = None) -> T:  # noqa: ARG002
         """Return the result of a call that is done; await it before."""

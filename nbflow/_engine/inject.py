@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast
+
+from nbflow._engine import clock
 
 if TYPE_CHECKING:
-    from nbflow._engine.context import RunContext
-    from nbflow._engine.run import Call
-    from nbflow._values import StreamWriter
+    from collections.abc import Callable
+    from typing import Unpack
 
-__all__ = ["ExecutionInfo", "Runtime", "fill", "injected", "runtime_of", "writer_of"]
+    from nbflow._engine.context import RunContext
+    from nbflow._engine.control import RunControl
+    from nbflow._engine.spec import Spec
+    from nbflow._values import StreamWriter
+    from nbflow.store.base import BaseStore
+
+__all__ = [
+    "ExecutionInfo",
+    "Runtime",
+    "as_context",
+    "fill",
+    "injected",
+    "runtime_of",
+    "writer_of",
+]
 
 ContextT = TypeVar("ContextT")
 
@@ -22,18 +37,49 @@ class ExecutionInfo:
 
     Attributes
     ----------
+    checkpoint_id : str
+        The checkpoint at the run's input.
+    checkpoint_ns : str
+        The body's place: ``name:id`` of each level, joined by ``|``.
     task_id : str
         Identity of the task call; empty in the entrypoint's body.
     thread_id, run_id : str or None
-        The run.
+        The run; it has no thread without a saver.
     node_attempt : int
         Which attempt this is, from 1.
+    node_first_attempt_time : float or None
+        When the first attempt began, in seconds since 1970-01-01 UTC.
     """
 
+    checkpoint_id: str
+    checkpoint_ns: str
     task_id: str
     thread_id: str | None = None
     run_id: str | None = None
     node_attempt: int = 1
+    node_first_attempt_time: float | None = None
+
+    def patch(self, **overrides: Any) -> ExecutionInfo:
+        """Return it with some fields replaced."""
+        return replace(self, **overrides)
+
+
+def _write_nowhere(_chunk: Any, /) -> None:
+    pass
+
+
+def _beat_nowhere() -> None:
+    pass
+
+
+class _Overrides(TypedDict, Generic[ContextT], total=False):
+    context: ContextT
+    store: BaseStore | None
+    stream_writer: StreamWriter
+    heartbeat: Callable[[], None]
+    previous: Any
+    execution_info: ExecutionInfo | None
+    control: RunControl | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,29 +90,91 @@ class Runtime(Generic[ContextT]):
     ----------
     context : Any
         What the caller passed as `context`.
-    store : Any
-        The entrypoint's store, or None.
+    store : BaseStore or None
+        The entrypoint's store.
     stream_writer : callable
         Writes to the stream mode ``"custom"``.
+    heartbeat : callable
+        Tells an idle timeout that work goes on.
     previous : Any
         What the thread's last run saved.
-    execution_info : ExecutionInfo
+    execution_info : ExecutionInfo or None
         Where in the run the body is.
+    control : RunControl or None
+        What the caller passed as `control`.
     """
 
-    context: ContextT
-    store: Any
-    stream_writer: StreamWriter
-    previous: Any
-    execution_info: ExecutionInfo
+    context: ContextT = cast("Any", None)  # noqa: RUF009 - no call: None, in LangGraph's type
+    store: BaseStore | None = None
+    stream_writer: StreamWriter = _write_nowhere
+    heartbeat: Callable[[], None] = _beat_nowhere
+    previous: Any = None
+    execution_info: ExecutionInfo | None = None
+    control: RunControl | None = None
+
+    def merge(self, other: Runtime[ContextT]) -> Runtime[ContextT]:
+        """Return this runtime with everything that another one has."""
+        writer, beat = other.stream_writer, other.heartbeat
+        return Runtime(
+            context=other.context or self.context,
+            store=other.store or self.store,
+            stream_writer=self.stream_writer if writer is _write_nowhere else writer,
+            heartbeat=self.heartbeat if beat is _beat_nowhere else beat,
+            previous=self.previous if other.previous is None else other.previous,
+            execution_info=other.execution_info or self.execution_info,
+            control=other.control or self.control,
+        )
+
+    def override(self, **overrides: Unpack[_Overrides[ContextT]]) -> Runtime[ContextT]:
+        """Return this runtime with some fields replaced."""
+        return replace(self, **overrides)
+
+    def patch_execution_info(self, **overrides: Any) -> Runtime[ContextT]:
+        """Return this runtime with some fields of its `execution_info` replaced.
+
+        Raises
+        ------
+        RuntimeError
+            It has none: only a running body has.
+        """
+        if self.execution_info is None:
+            raise RuntimeError("Cannot patch execution_info before it has been set")
+        return replace(self, execution_info=self.execution_info.patch(**overrides))
+
+    @property
+    def drain_requested(self) -> bool:
+        """Whether the run was asked to end early: finish what matters, and return."""
+        return self.control is not None and self.control.drain_requested
+
+    @property
+    def drain_reason(self) -> str | None:
+        """What it was asked with, or None."""
+        return None if self.control is None else self.control.drain_reason
 
 
-def injected(call: Call, context: RunContext) -> dict[str, Any]:
-    """Return the keyword arguments of a task's body."""
-    missing = call.spec.missing(call.args, call.kwargs)
+def as_context(schema: type[Any] | None, given: Any) -> Any:
+    """Return a caller's context, as its schema where that can be made of a dict.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The schema refuses it.
+    """
+    if not isinstance(given, dict) or not isinstance(schema, type):
+        return given
+    if is_dataclass(schema) or hasattr(schema, "model_validate"):
+        return schema(**given)
+    return given
+
+
+def injected(
+    spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any], context: RunContext
+) -> dict[str, Any]:
+    """Return the keyword arguments of a body."""
+    missing = spec.missing(args, kwargs)
     if not missing:
-        return call.kwargs
-    return {**call.kwargs, **fill(missing, context)}
+        return kwargs
+    return {**kwargs, **fill(missing, context)}
 
 
 def fill(names: list[str], context: RunContext) -> dict[str, Any]:
@@ -108,17 +216,38 @@ def runtime_of(context: RunContext) -> Runtime[Any]:
         context=settings.context,
         store=settings.store,
         stream_writer=writer_of(context),
+        heartbeat=partial(_beat, context),
         previous=_previous_of(context),
-        execution_info=ExecutionInfo(
-            task_id=context.scope.parent_id,
-            thread_id=settings.thread_id or None,
-            run_id=settings.run_id,
-            node_attempt=context.attempt,
-        ),
+        execution_info=_execution_info(context),
+        control=settings.control,
     )
 
 
+def _execution_info(context: RunContext) -> ExecutionInfo:
+    settings, scope = context.run.settings, context.scope
+    namespace = f"{settings.workflow}:{settings.run_id}"
+    if scope.parent_id:
+        namespace += f"|{scope.name}:{scope.parent_id}"
+    return ExecutionInfo(
+        checkpoint_id=settings.checkpoint_id,
+        checkpoint_ns=namespace,
+        task_id=scope.parent_id,
+        thread_id=settings.thread_id or None,
+        run_id=settings.run_id,
+        node_attempt=context.attempt,
+        node_first_attempt_time=context.began_at or clock.in_use().time(),
+    )
+
+
+def _beat(context: RunContext) -> None:
+    deadline = context.scope.deadline
+    if deadline is not None:
+        deadline.move(by_hand=True)
+
+
 def _write(context: RunContext, chunk: Any, /) -> None:
-    run = context.run
-    run.raise_if_stopping()
-    run.log.write_custom(context.scope.parent_id, chunk)
+    run, scope = context.run, context.scope
+    run.raise_if_stopping(scope)
+    if scope.deadline is not None:
+        scope.deadline.move()
+    run.log.write_custom(scope.parent_id, chunk)

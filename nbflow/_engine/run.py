@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import warnings
-from collections import Counter
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -21,9 +20,9 @@ from msgspec.structs import replace
 from nbflow import serde
 from nbflow._engine.attempts import perform, perform_async
 from nbflow._engine.code import code_of
+from nbflow._engine.ending import Ending
 from nbflow._engine.futures import AsyncFuture, SyncFuture
 from nbflow._engine.ids import digest
-from nbflow._engine.loops import LoopThread
 from nbflow._engine.pool import pool
 from nbflow._engine.recorded import Blocked, Diverged, Found, Missing
 from nbflow._engine.trace import caller_line, user_trace
@@ -35,7 +34,7 @@ from nbflow._events import (
     TaskFinished,
     TaskReplayed,
 )
-from nbflow._values import Interrupt
+from nbflow._values import Interrupt, Payload
 from nbflow.errors import (
     GraphInterrupt,
     NonDeterministicReplayError,
@@ -48,13 +47,16 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from nbflow._engine.context import Scope
+    from nbflow._engine.control import RunControl
     from nbflow._engine.limits import Places
     from nbflow._engine.log import Log
     from nbflow._engine.recorded import Recorded
     from nbflow._engine.spec import Spec
     from nbflow._events import Interrupted
     from nbflow._values import OnDivergence
+    from nbflow.cache.base import BaseCache
     from nbflow.errors import InvalidAnswerError
+    from nbflow.store.base import BaseStore
 
 __all__ = ["Call", "Failure", "Run", "Settings", "as_interrupt"]
 
@@ -73,24 +75,33 @@ class Settings:
         The run; `thread_id` is empty without a saver.
     config : dict
         As LangGraph gives it to bodies.
-    store : Any
-        The store given to the entrypoint, or None.
+    store : BaseStore or None
+        The store given to the entrypoint.
     previous : callable
         Returns a fresh copy of what the thread's last run saved, or None.
     context : Any
         What the caller passed as `context`.
     on_divergence : {"warn", "error", "rerun"}
         What happens when a replayed body is not deterministic.
+    cache : BaseCache or None
+        Where results of calls with a cache policy are kept for other runs.
+    control : RunControl or None
+        What drains the run.
+    checkpoint_id : str
+        The checkpoint at the run's input.
     """
 
     workflow: str
     thread_id: str
     run_id: str
     config: Mapping[str, Any]
-    store: Any = None
+    store: BaseStore | None = None
     previous: Callable[[], Any] = lambda: None
     context: Any = None
     on_divergence: OnDivergence = "warn"
+    cache: BaseCache | None = None
+    control: RunControl | None = None
+    checkpoint_id: str = ""
 
 
 class Call(Struct, frozen=True, eq=False):
@@ -119,7 +130,7 @@ class Failure(Struct, frozen=True, eq=False):
     parent_id: str
 
 
-class Run:
+class Run(Ending):
     """The live half of a run.
 
     Parameters
@@ -137,25 +148,16 @@ class Run:
     def __init__(
         self, settings: Settings, log: Log, recorded: Recorded, places: Places
     ) -> None:
+        super().__init__(places)
         self.settings = settings
         self.log = log
         self.recorded = recorded
-        self.places = places
         self.offered: dict[str, Any] = {}
         self.failures: dict[str, Failure] = {}
         self.refusals: list[InvalidAnswerError] = []
-        self.stopping: str | None = None
-        self._ended = False
         self._asked: dict[str, Interrupt] = {}
-        self._lock = threading.Lock()
-        self._open: set[Call] = set()
-        self._running: Counter[str] = Counter()
         self._codes: set[str] = set()
-        self._loops: list[LoopThread] = []
-        self._aio: dict[Any, asyncio.AbstractEventLoop] = {}
-        self._on_idle: list[Callable[[], None]] = []
-        self._on_stop: list[Callable[[], None]] = []
-        self._at_end: list[Callable[[], None]] = []
+        self._kept: dict[str, TaskFinished | _Future] = {}
 
     # Calls.
 
@@ -163,13 +165,18 @@ class Run:
         self, spec: Spec, scope: Scope, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> _Future:
         """Call a task in a scope of this run, and return its future at once."""
-        self.raise_if_stopping()
+        self.raise_if_stopping(scope)
+        if scope.deadline is not None:
+            scope.deadline.move()
         index, aside = scope.next_index()
         event = self.identify(spec, scope, spec.normal(args, kwargs), aside=aside)
+        found = self._kept_from(scope, event) or self.find(event, index)
+        if isinstance(found, SyncFuture | AsyncFuture):
+            scope.place_below(event.name, event.args_key)
+            return found
         future: _Future = (
             SyncFuture() if scope.loop is None else AsyncFuture(scope.loop)
         )
-        found = self.find(event, index)
         if isinstance(found, Missing):
             place = scope.place_below(event.name, event.args_key)
             event = replace(event, why=found.why) if found.why else event
@@ -212,6 +219,17 @@ class Run:
             ordinal=ordinal,
             aside=aside,
         )
+
+    def _kept_from(self, scope: Scope, event: TaskCalled) -> Found | _Future | None:
+        # What finished in an earlier attempt of this stretch, or is still at work.
+        if not scope.keeps:
+            return None
+        with self._lock:
+            kept = self._kept.get(event.call_id)
+        if isinstance(kept, TaskFinished):
+            self.log.write(TaskReplayed(event.call_id))
+            return Found(event.call_id, kept)
+        return kept
 
     def find(self, event: TaskCalled, index: int) -> Found | Blocked | Missing:
         """Look a call up, and note in the log that its outcome is used again."""
@@ -263,7 +281,9 @@ class Run:
             return
         match found.outcome:
             case TaskFinished(result=result):
-                future.settle(serde.decode(result.data or b""), None)
+                data = result.data
+                value = result.live if data is None else serde.decode(data)
+                future.settle(value, None)
             case TaskFailed(error=error, call_id=call_id):
                 failure: BaseException = serde.decode(error.data or b"")
                 self.note_failure(call_id, Failure(failure, future, event.parent_id))
@@ -274,13 +294,17 @@ class Run:
     # Running them.
 
     def _start(self, call: Call) -> None:
+        self.hold_back()
         self._lend_place(call)
+        call.future.take_back = self._take_back
         waiting = not self.places.take()
         if waiting:
             call = replace(call, event=replace(call.event, waiting=True))
         with self._lock:
             self._open.add(call)
             call.parent.open_calls += 1
+            if call.parent.keeps:
+                self._kept[call.event.call_id] = call.future
         try:
             self.log.write(call.event)
         except BaseException:
@@ -291,7 +315,7 @@ class Run:
             raise
         if waiting:
             launch, drop = partial(self._launch, call), partial(self._drop, call)
-            self.places.stand_in_line(launch, drop)
+            self.places.stand_in_line(launch, drop, call)
         else:
             self._launch(call)
 
@@ -309,24 +333,31 @@ class Run:
 
     def _create_task(self, call: Call, loop: asyncio.AbstractEventLoop) -> None:
         coroutine = perform_async(self, call)
-        self.adopt(loop.create_task(coroutine, context=call.context), loop)
-
-    def _forget(self, task: Any) -> None:
-        with self._lock:
-            self._aio.pop(task, None)
-
-    def own_loop(self) -> asyncio.AbstractEventLoop:
-        """Return this run's own loop, for asynchronous tasks of synchronous bodies."""
-        with self._lock:
-            if not self._loops:
-                self._loops.append(LoopThread())
-            return self._loops[0].loop
+        task = loop.create_task(coroutine, context=call.context)
+        call.future.task = task
+        self.adopt(task, loop)
 
     def _drop(self, call: Call) -> None:
+        self.held_back = True
         self.log.write(TaskDropped(call.event.call_id))
         self._forget_child(call)
         call.future.settle(None, RunStopped("the run ended before this task began"))
         self._close(call)
+
+    def _take_back(self, future: _Future) -> bool:
+        with self._lock:
+            call = next((one for one in self._open if one.future is future), None)
+        if call is None or self.stopping is not None:
+            return False
+        if self.places.step_out(call):
+            self.log.write(TaskDropped(call.event.call_id))
+            self._forget_child(call)
+            self._close(call)
+            return True
+        if future.task is None:
+            return False
+        future.task.get_loop().call_soon_threadsafe(future.task.cancel)
+        return True
 
     def _lend_place(self, call: Call) -> None:
         # A task that calls others counts no more as running until it comes back
@@ -340,7 +371,8 @@ class Run:
             call.future.come_back = partial(self._come_back_async, scope)
 
     def _comes_back(self, scope: Scope) -> bool:
-        return not scope.holds_place and not scope.open_calls and self.stopping is None
+        lent = not scope.holds_place and not scope.open_calls and not scope.left
+        return lent and self.stopping is None
 
     def _come_back(self, scope: Scope) -> None:
         if self._comes_back(scope):
@@ -355,25 +387,45 @@ class Run:
             self.places.stand_first(partial(_take_place, scope, notify), notify)
             await back.wait()
 
-    def ended(self, call: Call, scope: Scope | None) -> None:
+    def ended(self, call: Call, scope: Scope) -> None:
         """Note that a call's body has ended; `scope` is that of its last attempt."""
         with self._lock:
             self._running[call.name] -= 1
             if not self._running[call.name]:
                 del self._running[call.name]
-        if scope is None or scope.lend():
+        if scope.lend():
             self.places.leave()
 
-    def settle(self, call: Call, value: Any, error: BaseException | None) -> None:
-        """Hand a call's end to whoever waits for it."""
+    def settle(
+        self,
+        call: Call,
+        value: Any,
+        error: BaseException | None,
+        event: TaskFinished | TaskFailed | TaskDropped | None,
+    ) -> None:
+        """Hand a call's end, and its event if it has one, to whoever waits for it."""
+        if call.parent.keeps:
+            self._keep(call, event)
+        if call.parent.deadline is not None:
+            call.parent.deadline.move()
         if isinstance(error, GraphInterrupt):
             call.parent.asked.extend(error.interrupts)
-        elif error is not None and not isinstance(error, RunStopped):
+        elif isinstance(error, Exception):
             failure = Failure(error, call.future, call.event.parent_id)
             self.note_failure(call.event.call_id, failure)
         self._forget_child(call)
         call.future.settle(value, error)
         self._close(call)
+
+    def _keep(self, call: Call, event: object) -> None:
+        call_id = call.event.call_id
+        with self._lock:
+            if isinstance(event, TaskFinished):
+                data = event.result.data
+                bare = event.result if data is None else Payload(data)
+                self._kept[call_id] = TaskFinished(call_id, bare)
+            else:
+                self._kept.pop(call_id, None)
 
     def _forget_child(self, call: Call) -> None:
         with self._lock:
@@ -388,13 +440,6 @@ class Run:
         """Remember a failure: the run's end asks who has seen it."""
         with self._lock:
             self.failures[call_id] = failure
-
-    def _close(self, call: Call) -> None:
-        with self._lock:
-            self._open.discard(call)
-            idle = [] if self._open else self._on_idle[:]
-        for notify in idle:
-            notify()
 
     # Questions.
 
@@ -426,85 +471,6 @@ class Run:
         """The questions this stretch has met without an answer, in order."""
         with self._lock:
             return tuple(self._asked.values())
-
-    # Its end.
-
-    def raise_if_stopping(self) -> None:
-        """Raise the signal that ends a body, once the run was asked to stop."""
-        if self.stopping is not None:
-            raise RunStopped(self.stopping)
-
-    def stop(self, reason: str = "stopped") -> None:
-        """Ask the run to stop; it ends at its next call. A second request does nothing.
-
-        Asynchronous tasks are cancelled. A synchronous task can't be: its thread
-        goes on, and its outcome is recorded when it ends.
-        """
-        with self._lock:
-            if self.stopping is not None or self._ended:
-                return
-            self.stopping = reason
-            waiting = list(self._open)
-            tasks = list(self._aio.items())
-            notified = self._on_stop[:]
-        self.places.drop_line()
-        for call in waiting:
-            call.future.settle(None, RunStopped(reason))
-        for task, loop in tasks:
-            loop.call_soon_threadsafe(task.cancel)
-        for notify in notified:
-            notify()
-
-    def when_idle(self, notify: Callable[[], None]) -> None:
-        """Have `notify` called, at least once, when no call is open."""
-        with self._lock:
-            self._on_idle.append(notify)
-            idle = not self._open
-        if idle:
-            notify()
-
-    def when_stopped(self, notify: Callable[[], None]) -> None:
-        """Have `notify` called once the run is asked to stop."""
-        with self._lock:
-            self._on_stop.append(notify)
-            stopped = self.stopping is not None
-        if stopped:
-            notify()
-
-    def adopt(self, task: asyncio.Task[Any], loop: asyncio.AbstractEventLoop) -> None:
-        """Cancel this asyncio task too when the run is asked to stop."""
-        with self._lock:
-            self._aio[task] = loop
-        task.add_done_callback(self._forget)
-        if self.stopping is not None:
-            task.cancel()
-
-    @property
-    def running(self) -> tuple[str, ...]:
-        """Names of the tasks whose bodies are at work."""
-        with self._lock:
-            return tuple(self._running)
-
-    def on_end(self, notify: Callable[[], None]) -> None:
-        """Have `notify` called when the run has ended and nothing of it is at work.
-
-        A stopped run may end before: its synchronous tasks can't be killed.
-        """
-        self._at_end.append(notify)
-
-    def close(self) -> None:
-        """Note that the run has ended; called once, after its last event."""
-        with self._lock:
-            self._ended = True
-        self.when_idle(self._let_go)
-
-    def _let_go(self) -> None:
-        for notify in self._at_end:
-            notify()
-        with self._lock:
-            loops, self._loops = self._loops, []
-        for loop in loops:
-            loop.close()
 
 
 def as_interrupt(question: Interrupted) -> Interrupt:

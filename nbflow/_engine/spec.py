@@ -15,7 +15,7 @@ from nbflow import serde
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from nbflow._values import CachePolicy, RetryPolicy
+    from nbflow._values import CachePolicy, RetryPolicy, TimeoutPolicy
 
 __all__ = ["INJECTED", "Spec", "spec_of"]
 
@@ -50,6 +50,8 @@ class Spec:
         Tried in order; the first that fits an exception counts.
     cache : CachePolicy or None
         How its results are kept for other runs.
+    timeout : TimeoutPolicy or None
+        How long an attempt may take, in numbers of seconds.
     """
 
     func: Callable[..., Any]
@@ -59,6 +61,7 @@ class Spec:
     positional: tuple[str, ...]
     retry: Sequence[RetryPolicy] = ()
     cache: CachePolicy | None = None
+    timeout: TimeoutPolicy | None = None
 
     def normal(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -89,6 +92,7 @@ def spec_of(
     name: str | None = None,
     retry: Sequence[RetryPolicy] = (),
     cache: CachePolicy | None = None,
+    timeout: TimeoutPolicy | None = None,
     skip_first: bool = False,
 ) -> Spec:
     """Look at a function once, when it is decorated.
@@ -118,6 +122,7 @@ def spec_of(
         ),
         retry=retry,
         cache=cache,
+        timeout=timeout,
     )
 
 

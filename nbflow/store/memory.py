@@ -6,10 +6,10 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import chain, count
+from itertools import count
 from typing import TYPE_CHECKING, Any, assert_never
 
-from nbflow.serde import decode, encode
+from nbflow.serde import decode
 from nbflow.store.base import (
     BaseStore,
     GetOp,
@@ -21,30 +21,21 @@ from nbflow.store.base import (
     checked,
     checked_ttl_config,
 )
+from nbflow.store.drafts import drafts_of, query_vectors
 from nbflow.store.matching import fits, is_taken
-from nbflow.store.texts import field_path, texts_at
 from nbflow.store.vectors import cosines, index_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from nbflow.store.base import IndexConfig, Op, Result, TTLConfig
+    from nbflow.store.drafts import Draft
     from nbflow.store.vectors import Vector
 
 __all__ = ["InMemoryStore"]
 
 SWEEP_MINUTES = 5.0
 """How long what is gone may take up room, unless a configuration says otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    # What a put will keep, made before the store is touched; no data deletes.
-    namespace: tuple[str, ...]
-    key: str
-    data: bytes | None
-    vectors: tuple[Vector, ...]
-    ttl_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +109,8 @@ class InMemoryStore(BaseStore):
         """Carry out operations together; see the contract."""
         asked = checked(ops)
         # The user's embed may take long, and may use this store: no lock yet.
-        drafts = self._drafts([op for op in asked if isinstance(op, PutOp)])
-        queries = self._query_vectors(asked)
+        drafts = drafts_of(self._index, asked)
+        queries = query_vectors(self._index, asked)
         with self._lock:
             now = self._clock()
             results = [self._answer(op, queries, now) for op in asked]
@@ -127,35 +118,6 @@ class InMemoryStore(BaseStore):
                 self._keep(draft, now)
             self._sweep(now)
         return results
-
-    def _drafts(self, puts: Collection[PutOp]) -> list[_Draft]:
-        last = {(op.namespace, op.key): op for op in puts}.values()
-        stored = [None if op.value is None else encode(dict(op.value)) for op in last]
-        texts = [self._texts(op) for op in last]
-        vectors = self._index.of_texts(chain(*texts)) if self._index else {}
-        return [
-            _Draft(
-                op.namespace,
-                op.key,
-                data,
-                tuple(vectors[text] for text in found),
-                None if op.ttl is None else op.ttl * 60,
-            )
-            for op, data, found in zip(last, stored, texts, strict=True)
-        ]
-
-    def _texts(self, op: PutOp) -> list[str]:
-        if self._index is None or op.value is None or op.index is False:
-            return []
-        own = op.index
-        paths = self._index.paths if own is None else map(field_path, own)
-        return [text for path in paths for text in texts_at(op.value, path)]
-
-    def _query_vectors(self, ops: Iterable[Op]) -> Mapping[str, Vector]:
-        if self._index is None:
-            return {}
-        queries = [op.query for op in ops if isinstance(op, SearchOp) and op.query]
-        return self._index.of_queries(queries)
 
     def _answer(self, op: Op, queries: Mapping[str, Vector], now: float) -> Result:
         match op:
@@ -217,7 +179,7 @@ class InMemoryStore(BaseStore):
             expires_at = now + entry.ttl_seconds
             entries[entry.key] = replace(entry, expires_at=expires_at)
 
-    def _keep(self, draft: _Draft, now: float) -> None:
+    def _keep(self, draft: Draft, now: float) -> None:
         entries = self._entries.setdefault(draft.namespace, {})
         old = entries.pop(draft.key, None)
         if draft.data is not None:

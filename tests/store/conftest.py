@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import count
 from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nbflow.store.duckdb import DuckDBStore
 from nbflow.store.memory import InMemoryStore
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from nbflow.store.base import BaseStore
 
-EVERY = ("memory",)
+EVERY = ("memory", "duckdb")
 
 
 class FakeClock:
@@ -35,10 +37,19 @@ class FakeClock:
 
 # Of the session, so that a test with generated examples may open one for each.
 @pytest.fixture(params=EVERY, scope="session")
-def open_store(request: pytest.FixtureRequest) -> Callable[..., BaseStore]:
+def open_store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., BaseStore]:
     """Open an empty store; takes ``index``, ``ttl`` and ``clock``."""
     # A store that is added to the project is added here, and nowhere else.
-    makers: dict[str, Callable[..., BaseStore]] = {"memory": InMemoryStore}
+    folder = tmp_path_factory.mktemp("stores")
+    numbers = count()
+
+    def open_duckdb(**given: Any) -> BaseStore:
+        return DuckDBStore(folder / f"{next(numbers)}.duckdb", **given)
+
+    makers: dict[str, Callable[..., BaseStore]]
+    makers = {"memory": InMemoryStore, "duckdb": open_duckdb}
     return makers[request.param]
 
 

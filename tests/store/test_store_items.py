@@ -348,7 +348,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(steps=STEPS)
 def test_a_store_is_a_dict_of_what_was_put_last(
     open_store: Callable[..., BaseStore],

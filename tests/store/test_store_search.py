@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbflow.store.base import PutOp
@@ -163,6 +163,7 @@ def test_without_an_index_a_query_says_nothing(people: BaseStore) -> None:
     ]
 
 
+@settings(deadline=None, max_examples=40)
 @given(
     numbers=st.lists(st.integers(-9, 9), max_size=12),
     name=st.sampled_from(["eq", "ne", "gt", "ge", "lt", "le"]),

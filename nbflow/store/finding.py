@@ -1,0 +1,118 @@
+"""What a search finds among the items of a file, read piece by piece.
+
+At no time is more than a few thousand values or vectors in memory. What is held of
+items, and how they are put, is not known here.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from nbflow._events import ItemPut
+from nbflow.serde import decode
+from nbflow.store.base import Item, SearchItem
+from nbflow.store.matching import is_taken
+from nbflow.store.vectors import cosines_of_packed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from nbflow._database.contents import Held, StoreContents
+    from nbflow._database.database import Database
+    from nbflow._events import Record
+    from nbflow.store.vectors import Vector
+
+__all__ = ["Finder", "Ranked"]
+
+Ranked: TypeAlias = "tuple[Held, float | None]"
+"""An item and how near it is; None where that can't be said."""
+
+FIRST_READ: Final = 64
+MOST_READ: Final = 4_096
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Finder:
+    """Reads items of a file.
+
+    Parameters
+    ----------
+    database : Database
+        The open file.
+    contents : StoreContents
+        What stands in it.
+    """
+
+    def __init__(self, database: Database, contents: StoreContents) -> None:
+        self._database = database
+        self._contents = contents
+
+    def items(self, wanted: Iterable[Held]) -> dict[int, Item]:
+        """Return items by their `seq`.
+
+        What was replaced since it was looked up may be left out.
+
+        Raises
+        ------
+        UnregisteredTypeError
+            A value is of a class that is not known in this process.
+        """
+        asked = list(wanted)
+        found = self._contents.fetch(self._database, asked)
+        held = {each.seq: each for each in asked}
+        return {seq: Item(*_fields(held[seq], found[seq])) for seq in found}
+
+    def page(self, ranked: Sequence[Ranked]) -> list[SearchItem]:
+        """Return what was found; errors as `items`."""
+        found = self._contents.fetch(self._database, [held for held, _ in ranked])
+        return [
+            SearchItem(*_fields(held, found[held.seq]), score)
+            for held, score in ranked
+            if held.seq in found
+        ]
+
+    def taken(self, among: Sequence[Held], wanted: dict[str, Any]) -> Iterator[Held]:
+        """Return those whose values a filter takes, in order."""
+        for held, record in self._read(among, FIRST_READ):
+            # A class that is not known here is nothing that a filter asks for.
+            value = decode(_item_of(record).value.data or b"", opaque=True)
+            if is_taken(value, wanted):
+                yield held
+
+    def ranked(self, among: Sequence[Held], query: Vector) -> list[Ranked]:
+        """Return the nearest first, and those without vectors last."""
+        dims = len(query)
+        scored: list[tuple[Held, float]] = []
+        for held, record in self._read([h for h in among if h.dims == dims], MOST_READ):
+            vectors = _item_of(record).vectors
+            if vectors is not None and vectors.data:
+                scored.append((held, max(cosines_of_packed(query, vectors.data))))
+        scored.sort(key=itemgetter(1), reverse=True)
+        return [*scored, *((held, None) for held in among if held.dims != dims)]
+
+    def _read(self, among: Sequence[Held], first: int) -> Iterator[tuple[Held, Record]]:
+        at, size = 0, first
+        while part := among[at : at + size]:
+            found = self._contents.fetch(self._database, part)
+            yield from ((h, found[h.seq]) for h in part if h.seq in found)
+            at, size = at + size, min(2 * size, MOST_READ)
+
+
+def _fields(
+    held: Held, record: Record
+) -> tuple[tuple[str, ...], str, dict[str, Any], datetime, datetime]:
+    return (
+        held.namespace,
+        held.key,
+        decode(_item_of(record).value.data or b""),
+        _EPOCH + timedelta(microseconds=held.created_at),
+        _EPOCH + timedelta(microseconds=record.at),
+    )
+
+
+def _item_of(record: Record) -> ItemPut:
+    assert isinstance(record.event, ItemPut)  # noqa: S101 - what is held is of nothing else
+    return record.event

@@ -7,6 +7,7 @@ or shows anything.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,12 +24,17 @@ from typing import (
 
 from msgspec import Struct
 
+from nbflow.errors import LangGraphDeprecatedSinceV11
+
 __all__ = [
+    "END",
+    "START",
     "UNSET",
     "CachePolicy",
     "Command",
     "Durability",
     "FinalValue",
+    "GraphOutput",
     "Interrupt",
     "NodeOutput",
     "OnDivergence",
@@ -40,6 +46,7 @@ __all__ = [
     "Send",
     "StateSnapshot",
     "StateUpdate",
+    "StoredPayload",
     "StreamMode",
     "StreamWriter",
     "TimeoutPolicy",
@@ -49,7 +56,9 @@ __all__ = [
 Durability: TypeAlias = Literal["sync", "async", "exit"]
 OnDivergence: TypeAlias = Literal["warn", "error", "rerun"]
 Replay: TypeAlias = Literal["changed", "prefix", "all", "none"]
-StreamMode: TypeAlias = Literal["values", "updates", "custom"]
+StreamMode: TypeAlias = Literal[
+    "values", "updates", "checkpoints", "tasks", "debug", "messages", "custom"
+]
 StreamWriter: TypeAlias = Callable[[Any], None]
 N = TypeVar("N", bound=Hashable)
 R = TypeVar("R")
@@ -67,6 +76,12 @@ class Unset:
     def __bool__(self) -> bool:
         return False
 
+
+START: Final = "__start__"
+"""Stands before a graph's first node."""
+
+END: Final = "__end__"
+"""Stands after a graph's last node."""
 
 UNSET: Final = Unset()
 """Stands where None would be a value of its own."""
@@ -98,6 +113,26 @@ class Payload(Struct, frozen=True, eq=False):
 
     def __repr__(self) -> str:
         return f"Payload(data={self.data!r})"
+
+
+class StoredPayload(Payload, frozen=True, eq=False, kw_only=True):
+    """A large value that stays where it is stored until its bytes are asked for.
+
+    Attributes
+    ----------
+    load : callable
+        Returns the bytes, or raises `StoreDamagedError`.
+    """
+
+    load: Callable[[], bytes]
+
+    @property
+    def data(self) -> bytes:  # type: ignore[override]
+        """What is stored; read anew each time."""
+        return self.load()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
 
 
 class RetryPolicy(NamedTuple):
@@ -317,6 +352,55 @@ class FinalValue(Generic[R, S]):
 
     value: R
     save: S
+
+
+@dataclass(frozen=True)
+class GraphOutput(Generic[R]):
+    """What `invoke` returns with ``version="v2"``.
+
+    Attributes
+    ----------
+    value : Any
+        What the body returned; an empty dict where the run waits for an answer.
+    interrupts : tuple of Interrupt
+        What is asked.
+    """
+
+    value: R
+    interrupts: tuple[Interrupt, ...] = ()
+
+    def __getitem__(self, key: str) -> Any:
+        """Return a part of the value; deprecated in favour of `value`."""
+        warnings.warn(
+            "Accessing GraphOutput via `result[key]` is deprecated. Use "
+            "`result.value` to access the output value directly, or "
+            "`result.interrupts` for interrupts.",
+            LangGraphDeprecatedSinceV11,
+            stacklevel=2,
+        )
+        if key == "__interrupt__":
+            return self.interrupts
+        if isinstance(self.value, dict):
+            return self.value[key]
+        try:
+            return getattr(self.value, key)
+        except AttributeError as error:
+            raise KeyError(key) from error
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether the value has such a part; deprecated."""
+        warnings.warn(
+            "Accessing GraphOutput via `key in result` is deprecated. Use "
+            "`result.value` to access the output value directly, or "
+            "`result.interrupts` for interrupts.",
+            LangGraphDeprecatedSinceV11,
+            stacklevel=2,
+        )
+        if key == "__interrupt__":
+            return bool(self.interrupts)
+        if isinstance(self.value, dict):
+            return key in self.value
+        return isinstance(key, str) and hasattr(self.value, key)
 
 
 class PregelTask(NamedTuple):

@@ -2,13 +2,9 @@
 
 from typing import Final
 
+from nbflow._values import END, START
+
 __all__ = ["END", "START", "TAG_HIDDEN", "TAG_NOSTREAM"]
-
-START: Final = "__start__"
-"""Stands before the first node."""
-
-END: Final = "__end__"
-"""Stands after the last node."""
 
 TAG_HIDDEN: Final = "langsmith:hidden"
 """Marks what a tracer should not show."""

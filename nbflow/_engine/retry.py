@@ -6,12 +6,12 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from nbflow._values import RetryPolicy
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nbflow._values import RetryPolicy
-
-__all__ = ["default_retry_on", "policy_for", "wait_before"]
+__all__ = ["default_retry_on", "policies_of", "policy_for", "wait_before"]
 
 _SERVER_ERRORS = range(500, 600)
 _NOT_AGAIN = (
@@ -28,6 +28,26 @@ _NOT_AGAIN = (
     StopAsyncIteration,
     OSError,
 )
+
+
+def policies_of(
+    given: RetryPolicy | Sequence[RetryPolicy] | None,
+) -> tuple[RetryPolicy, ...]:
+    """Return the policies that a decorator was given, in order.
+
+    Raises
+    ------
+    TypeError
+        One is something else.
+    """
+    # A policy is a named tuple, so it is a sequence too.
+    found = (
+        () if given is None else (given,) if isinstance(given, RetryPolicy) else given
+    )
+    for policy in found:
+        if not isinstance(policy, RetryPolicy):
+            raise TypeError(f"retry_policy takes RetryPolicy values, not {policy!r}")
+    return tuple(found)
 
 
 def policy_for(policies: Sequence[RetryPolicy], error: Exception) -> RetryPolicy | None:

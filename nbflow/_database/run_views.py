@@ -48,7 +48,7 @@ OF_RUN: Final = {**_THREAD, "run_id": "the run"}
 
 EVENTS: Final = View(
     "events",
-    "one row for each event, in the order of seq",
+    "one row for each event of runs and threads, in the order of seq",
     {
         "seq": "position in the log, from 1",
         "happened_at": "when it happened, UTC",
@@ -68,7 +68,9 @@ EVENTS: Final = View(
         SELECT thread_id, max(seq) AS deleted_seq FROM log
         WHERE kind = 'ThreadDeleted' GROUP BY thread_id
     ) USING (thread_id)
-    WHERE seq > coalesce(deleted_seq, 0)
+    WHERE seq > coalesce(deleted_seq, 0) AND kind NOT IN (
+        'ItemPut', 'ItemTouched', 'ItemDeleted', 'CacheSet', 'CacheCleared'
+    )
     """,
 )
 

@@ -33,7 +33,7 @@ class Migration:
     says : str
         What it does.
     tables : tuple of str
-        Its statements on tables; the views are made anew after each migration.
+        Its statements on tables; the views are made anew with the newest migration.
     """
 
     version: int
@@ -68,7 +68,10 @@ CREATE TABLE schema_versions (
 )
 """
 
-MIGRATIONS: Final = (Migration(1, "the log and its views", (_VERSIONS, _LOG)),)
+MIGRATIONS: Final = (
+    Migration(1, "the log and its views", (_VERSIONS, _LOG)),
+    Migration(2, "views of the store and of the cache", ()),
+)
 """Every migration, in order."""
 
 _TABLES: Final = """
@@ -115,7 +118,8 @@ def migrate(connection: Connection, version: int) -> None:
         if migration.version > version:
             now = datetime.now(UTC).replace(tzinfo=None)
             recorded = (_RECORDED, (migration.version, migration.says, now))
-            statements = [(sql, ()) for sql in (*migration.tables, *_views())]
+            views = _views() if migration is MIGRATIONS[-1] else ()
+            statements = [(sql, ()) for sql in (*migration.tables, *views)]
             connection.apply([*statements, recorded])
             connection.checkpoint()
 

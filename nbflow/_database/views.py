@@ -16,6 +16,7 @@ from nbflow._database.call_views import (
     PENDING_INTERRUPTS,
     TASKS,
 )
+from nbflow._database.item_views import CACHE, STORE_ITEMS
 from nbflow._database.run_views import (
     CHECKPOINTS,
     CODE_VERSIONS,
@@ -39,5 +40,7 @@ VIEWS: Final = (
     FAILURES,
     CODE_VERSIONS,
     THREADS,
+    STORE_ITEMS,
+    CACHE,
 )
 """Each view after those that it reads."""

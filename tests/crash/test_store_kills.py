@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import pytest
-
     from nbflow._events import Record
 
 WORK = """
@@ -147,8 +145,7 @@ def test_no_kill_loses_what_was_acknowledged(
     tmp_path: Path,
     kills: int,
     seed: int,
-    record_property: Callable[[str, object], None],
-    capsys: pytest.CaptureFixture[str],
+    note: Callable[..., None],
 ) -> None:
     chance = random.Random(seed)  # noqa: S311 - chosen moments, no secrets
     path = tmp_path / "threads.duckdb"
@@ -173,11 +170,6 @@ def test_no_kill_loses_what_was_acknowledged(
     for path, name, killed in everyone:
         with DuckDBSaver(path) as saver:
             lost += lost_of(saver, name, killed)
-    record_property("kills", kills)
-    record_property("acknowledged", acknowledged)
-    record_property("lost", lost)
-    with capsys.disabled():
-        said = f"{kills} kills, {acknowledged} acknowledged groups, {lost} lost"
-        sys.stdout.write(f"\n{said}\n")
+    note("kill -9 of six threads that write", kills, acknowledged, f"{lost} lost")
     assert acknowledged > kills
     assert lost == 0

@@ -167,6 +167,9 @@ class Contents(ABC):
         """
         rows = [pack(Record("", "", now, change.event)) for change in changes]
         done: Future[None] = Future()
+        if not rows:
+            done.set_result(None)
+            return done
 
         def settle(error: BaseException | None) -> None:
             if error is None:

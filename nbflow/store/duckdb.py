@@ -177,8 +177,7 @@ class DuckDBStore(BaseStore):
             written = self._keep(drafts, now)
             self._contents.sweep(now, self._sweep_every)
         results = self._answers(asked, looks, queries, now)
-        if written is not None:
-            written.result()
+        written.result()
         return results
 
     # With the contents opened.
@@ -231,10 +230,9 @@ class DuckDBStore(BaseStore):
                 held.noted_until = held.expires_at
                 event = ItemTouched(held.namespace, held.key, held.expires_at)
                 changes.append(Change(event))
-        if changes:
-            self._contents.append(self._database, now, changes)
+        self._contents.append(self._database, now, changes)
 
-    def _keep(self, drafts: Iterable[Draft], now: int) -> Future[None] | None:
+    def _keep(self, drafts: Iterable[Draft], now: int) -> Future[None]:
         contents = self._contents
         changes: list[Change] = []
         places = contents.places
@@ -245,8 +243,6 @@ class DuckDBStore(BaseStore):
                 changes.append(self._change(draft, old, places, now))
             elif old is not None:
                 changes.append(Change(ItemDeleted(draft.namespace, draft.key)))
-        if not changes:
-            return None
         written = contents.append(self._database, now, changes)
         for event, held in changes:
             if not isinstance(event, ItemPut | ItemDeleted):

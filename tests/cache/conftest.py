@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nbflow.cache.duckdb import DuckDBCache
 from nbflow.cache.memory import InMemoryCache
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
     from nbflow.cache.base import BaseCache
 
-EVERY = ("memory",)
+EVERY = ("memory", "duckdb")
 
 
 class FakeClock:
@@ -33,10 +35,19 @@ class FakeClock:
 
 # Of the session, so that a test with generated examples may open one for each.
 @pytest.fixture(params=EVERY, scope="session")
-def open_cache(request: pytest.FixtureRequest) -> Callable[..., BaseCache]:
+def open_cache(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., BaseCache]:
     """Open an empty cache; takes ``clock``."""
     # A cache that is added to the project is added here, and nowhere else.
-    makers: dict[str, Callable[..., BaseCache]] = {"memory": InMemoryCache}
+    folder = tmp_path_factory.mktemp("caches")
+    numbers = count()
+
+    def open_duckdb(**given: Any) -> BaseCache:
+        return DuckDBCache(folder / f"{next(numbers)}.duckdb", **given)
+
+    makers: dict[str, Callable[..., BaseCache]]
+    makers = {"memory": InMemoryCache, "duckdb": open_duckdb}
     return makers[request.param]
 
 

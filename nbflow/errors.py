@@ -23,6 +23,7 @@
         ├── NonDeterministicReplayError
         ├── ThreadBusyError
         ├── ThreadNotFoundError
+        ├── CheckpointNotFoundError
         ├── InvalidUpdateError
         ├── TaskNotFound
         ├── ReplayedTaskError         a recorded failure whose type can't be rebuilt
@@ -42,7 +43,8 @@
     │   └── ReplayWarning
     └── LangGraphDeprecationWarning   (a DeprecationWarning)
         ├── LangGraphDeprecatedSinceV05
-        └── LangGraphDeprecatedSinceV10
+        ├── LangGraphDeprecatedSinceV10
+        └── LangGraphDeprecatedSinceV11
 """
 
 from __future__ import annotations
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AbandonedTaskWarning",
+    "CheckpointNotFoundError",
     "EmptyChannelError",
     "EmptyInputError",
     "ErrorCode",
@@ -67,6 +70,7 @@ __all__ = [
     "InvalidUpdateError",
     "LangGraphDeprecatedSinceV05",
     "LangGraphDeprecatedSinceV10",
+    "LangGraphDeprecatedSinceV11",
     "LangGraphDeprecationWarning",
     "NbflowError",
     "NbflowWarning",
@@ -168,7 +172,17 @@ class RunStopped(GraphBubbleUp):
 
 
 class ParentCommand(GraphBubbleUp):
-    """A command for the graph that called this one."""
+    """A command for the graph that called this one.
+
+    Attributes
+    ----------
+    command : Command
+        What it is to do.
+    """
+
+    def __init__(self, command: Any) -> None:
+        self.command = command
+        super().__init__(f"a command for the graph around this one: {command!r}")
 
 
 class NbflowError(Exception):
@@ -470,6 +484,29 @@ class ThreadNotFoundError(NbflowError, LookupError):
         return _rebuild, (type(self), (self.thread_id,), {"known": self.known})
 
 
+class CheckpointNotFoundError(NbflowError, LookupError):
+    """A thread has no checkpoint of that id.
+
+    Attributes
+    ----------
+    thread_id : str
+        The thread.
+    checkpoint_id : str
+        The checkpoint that was asked for.
+    """
+
+    def __init__(self, thread_id: str, checkpoint_id: str) -> None:
+        self.thread_id = thread_id
+        self.checkpoint_id = checkpoint_id
+        super().__init__(
+            f"Thread {thread_id!r} has no checkpoint {checkpoint_id!r}.\n"
+            "Take one from get_state_history(config), or leave checkpoint_id out."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), (self.thread_id, self.checkpoint_id), {})
+
+
 class InvalidUpdateError(NbflowError):
     """An update names a place that does not exist, or two updates collide."""
 
@@ -659,6 +696,13 @@ class LangGraphDeprecatedSinceV10(LangGraphDeprecationWarning):
     """Given up in LangGraph 1.0."""
 
     since = (1, 0)
+
+
+class LangGraphDeprecatedSinceV11(LangGraphDeprecationWarning):
+    """Given up in LangGraph 1.1."""
+
+    since = (1, 1)
+    expected_removal = (3, 0)
 
 
 def _rebuild(

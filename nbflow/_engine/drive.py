@@ -27,7 +27,9 @@ from nbflow._values import FinalValue
 from nbflow.errors import GraphDrained, GraphInterrupt, NbflowWarning, RunStopped
 
 if TYPE_CHECKING:
-    from nbflow._engine.run import Run
+    from collections.abc import Mapping
+
+    from nbflow._engine.run import Failure, Run
     from nbflow._engine.spec import Spec
     from nbflow._values import Interrupt
 
@@ -218,35 +220,42 @@ def _failed(run: Run, error: BaseException) -> End:
 
 def _causes(run: Run, error: BaseException) -> set[str]:
     """Return the failed calls to run again when the run is continued (rule R8)."""
+    causes: set[str] = set()
+    todo: list[tuple[str, BaseException]] = [("", error)]
+    for call_id, failure in run.failures.items():
+        if not (failure.future.seen or getattr(failure.future, "peeked", False)):
+            causes.add(call_id)
+            todo.append((call_id, failure.error))
+    while todo:
+        # What made a failed call fail is run again with it; what its body caught
+        # is replayed, as in the run's own body.
+        parent_id, error = todo.pop()
+        below = {
+            call_id: failure
+            for call_id, failure in run.failures.items()
+            if failure.parent_id == parent_id
+        }
+        found = _made_it_fail(below, error) - causes
+        causes |= found
+        todo.extend((call_id, below[call_id].error) for call_id in found)
+    return causes
+
+
+def _made_it_fail(failures: Mapping[str, Failure], error: BaseException) -> set[str]:
+    """Return the calls of one body whose failures made it fail with this error."""
     by_error: dict[int, set[str]] = defaultdict(set)
-    for call_id, failure in run.failures.items():
+    for call_id, failure in failures.items():
         by_error[id(failure.error)].add(call_id)
-    made_it_fail = _calls_behind(error, by_error)
-    unseen: set[str] = set()
-    loose: set[str] = set()
-    for call_id, failure in run.failures.items():
-        future = failure.future
-        if isinstance(future, AsyncFuture):
-            if future.escaped(failure.error) or (future.peeked and not future.seen):
-                loose.add(call_id)
-            elif not future.seen:
-                unseen.add(call_id)
-        elif not future.seen:
-            unseen.add(call_id)
+    found = _calls_behind(error, by_error)
+    loose = {
+        call_id
+        for call_id, failure in failures.items()
+        if isinstance(failure.future, AsyncFuture)
+        and (failure.future.escaped(failure.error) or not failure.future.seen)
+    }
     # asyncio.gather hands on the first failure and drops the others: where that is
-    # how the run failed, nobody caught those.
-    causes = made_it_fail | unseen | (loose if made_it_fail & loose else set())
-    return causes | {c for c in run.failures if _is_below(run, c, causes)}
-
-
-def _is_below(run: Run, call_id: str, causes: set[str]) -> bool:
-    # What failed inside of a failed call has made it fail, or is run again with it.
-    failure = run.failures.get(call_id)
-    while failure is not None and failure.parent_id:
-        if failure.parent_id in causes:
-            return True
-        failure = run.failures.get(failure.parent_id)
-    return False
+    # how the body failed, nobody caught those.
+    return found | loose if found & loose else found
 
 
 def _calls_behind(error: BaseException, by_error: dict[int, set[str]]) -> set[str]:

@@ -14,7 +14,7 @@ from nbflow._engine.futures import SyncFuture
 from nbflow._engine.interrupts import swallowed
 from nbflow._engine.recorded import Missing
 from nbflow._engine.run import Failure
-from nbflow._events import TaskCalled, TaskFinished
+from nbflow._events import TaskCalled, TaskDropped, TaskFinished
 from nbflow._values import FinalValue
 from nbflow.errors import GraphBubbleUp, GraphInterrupt
 
@@ -99,9 +99,12 @@ def _failed(
 ) -> None:
     if isinstance(error, GraphInterrupt):
         context.scope.asked.extend(scope.asked or error.interrupts)
-    if isinstance(error, GraphBubbleUp):
-        return
     run = context.run
+    if isinstance(error, asyncio.CancelledError):
+        # What was cancelled has no outcome: it runs again when the run goes on.
+        run.log.write(TaskDropped(event.call_id))
+    if isinstance(error, GraphBubbleUp | asyncio.CancelledError):
+        return
     future: SyncFuture[Any] = SyncFuture()
     future.seen = True
     run.note_failure(event.call_id, Failure(error, future, event.parent_id))

@@ -246,6 +246,83 @@ def test_a_failure_below_a_failed_task_runs_again_with_it(
     assert result == "outer of inner"
 
 
+def test_what_a_failed_task_caught_is_replayed_when_it_runs_again(
+    saver: InMemorySaver, config: Config, network: Broken
+) -> None:
+    ran: Counter[str] = Counter()
+
+    @task
+    def risky() -> int:
+        ran["risky"] += 1
+        raise ValueError("no")
+
+    @task
+    def fetch() -> int:
+        ran["fetch"] += 1
+        network.check()
+        return 1
+
+    @task
+    def outer() -> int:
+        ran["outer"] += 1
+        try:
+            risky().result()
+        except ValueError:
+            return fetch().result()
+        return 0
+
+    @entrypoint(checkpointer=saver)
+    def workflow(_: str) -> int:
+        return outer().result()
+
+    with pytest.raises(ConnectionError):
+        workflow.invoke("go", config)
+    network.is_broken = False
+    result = workflow.invoke(None, config)
+
+    assert result == 1
+    assert ran == {"risky": 1, "fetch": 2, "outer": 2}
+
+
+def test_a_nested_run_that_was_cancelled_runs_again(
+    saver: InMemorySaver, config: Config, network: Broken
+) -> None:
+    begun = asyncio.Event()
+
+    @task
+    async def fetch() -> int:
+        await begun.wait()
+        network.check()
+        return 1
+
+    @entrypoint()
+    async def nested(number: int) -> int:
+        begun.set()
+        if network.is_broken:
+            await asyncio.sleep(60)
+        return number
+
+    @entrypoint(checkpointer=saver)
+    async def workflow(_: str) -> int:
+        async def lane() -> int:
+            return await nested.ainvoke(2)
+
+        async with asyncio.TaskGroup() as group:
+            lanes = [group.create_task(lane()), group.create_task(_awaited(fetch()))]
+        return sum(lane.result() for lane in lanes)
+
+    with pytest.raises(ExceptionGroup):
+        asyncio.run(workflow.ainvoke("go", config))
+    network.is_broken = False
+    result = asyncio.run(workflow.ainvoke(None, config))
+
+    assert result == 3
+
+
+async def _awaited(future: Any) -> Any:
+    return await future
+
+
 def test_a_body_that_is_not_deterministic_is_warned_of_and_gets_the_earlier_result(
     saver: InMemorySaver, config: Config, network: Broken
 ) -> None:

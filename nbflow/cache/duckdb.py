@@ -26,7 +26,6 @@ from nbflow.cache.base import (
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
-    from concurrent.futures import Future
     from types import TracebackType
 
     from nbflow.cache.base import Entry

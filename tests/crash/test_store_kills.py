@@ -15,6 +15,8 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+import pytest
+
 from nbflow.checkpoint.duckdb import DuckDBSaver
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbflow._events import Record
+
+pytestmark = pytest.mark.timeout(3600)
 
 WORK = """
 import os, random, sys, threading, time

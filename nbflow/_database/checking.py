@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nbflow._database.database import open_database
-from nbflow._database.rows import COLUMNS, unpack
+from nbflow._database.rows import COLUMNS, read_values, unpack
 from nbflow.errors import StoreDamagedError, StoreError, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _look_at(database: Database, first: int, last: int) -> Iterator[Finding | No
         return
     for row in rows:
         try:
-            unpack(row, database.path)
+            read_values(unpack(row, database.path, database.payloads))
         except (StoreDamagedError, StoreUnavailableError) as error:
             yield Finding(row[0], row[_THREAD_ID], str(error))
         else:

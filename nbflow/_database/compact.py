@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nbflow._database.connection import Connection
 from nbflow._database.files import is_open_here, logs_beside, swap_in, unusable
-from nbflow._database.reads import read_records
+from nbflow._database.reads import read_blobs, read_records
 from nbflow._database.rows import Sealer, pack
 from nbflow._database.schema import migrate
 from nbflow._database.writer import Place
@@ -48,12 +48,15 @@ class Compaction(NamedTuple):
         How many rows were not.
     bytes_before, bytes_after : int
         Size of the database file.
+    blob_bytes_freed : int
+        Size of the files of large values that were deleted.
     """
 
     rows: int
     dropped: int
     bytes_before: int
     bytes_after: int
+    blob_bytes_freed: int = 0
 
 
 # Rows of threads of which a part goes are written anew: a value may be stored as
@@ -146,10 +149,12 @@ def compact(
 
     def work(place: Place) -> Place:
         done.append(_exchange(database, place, frozenset(choose())))
+        database.payloads.forget()  # Before a row is written that builds on one gone.
         return Place(place.seq + 1, place.generation + 1)
 
     database.writer.exchange(work)
-    return done[0]
+    freed = database.payloads.blobs.sweep(lambda: read_blobs(database))
+    return done[0]._replace(blob_bytes_freed=freed)
 
 
 def _exchange(
@@ -208,7 +213,7 @@ def _written_anew(
     threads: Collection[str],
     dropped: frozenset[RunKey],
 ) -> Iterator[list[Row]]:
-    sealer = Sealer(place.generation)
+    sealer, payloads = Sealer(place.generation), database.payloads.anew()
     for thread_id in threads:
         ((after,),) = database.connection.fetch(_DELETED_SEQ, (thread_id,))
         while records := read_records(
@@ -216,7 +221,7 @@ def _written_anew(
         ):
             after = records[-1].seq
             rows = [
-                sealer.seal(pack(record), record.seq)
+                sealer.seal(pack(record, payloads), record.seq)
                 for record in records
                 if RunKey(thread_id, record.run_id) not in dropped
             ]

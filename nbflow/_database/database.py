@@ -26,6 +26,8 @@ from nbflow._database.files import (
     unusable,
 )
 from nbflow._database.integrity import Mark, MarkFile, audit, mark_path
+from nbflow._database.payloads import Payloads
+from nbflow._database.reads import LogPast
 from nbflow._database.schema import MIGRATIONS, migrate, version_of
 from nbflow._database.writer import Writer
 from nbflow.errors import (
@@ -48,12 +50,15 @@ class Database:
     ----------
     path : str
         The file, without symbolic links.
+    payloads : Payloads
+        The values that rows don't hold whole.
     writer : Writer
         The one way to add to the log.
     """
 
     def __init__(self, path: str, holder: str) -> None:
         self.path = path
+        self.payloads = Payloads(path, LogPast(self))
         self._users = 1
         self._ended = threading.Event()
         self._is_ending = False

@@ -8,15 +8,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from nbflow._database.rows import COLUMNS, unpack
+from nbflow._database.blobs import Blob
+from nbflow._database.payloads import BLOB, Held
+from nbflow._database.rows import COLUMNS, checked, unpack
 from nbflow._events import LIFECYCLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from nbflow._database.history import Series
+    from nbflow._database.payloads import Payloads, Place
     from nbflow._events import Record
 
-__all__ = ["Ends", "Readable", "read_end", "read_ends", "read_records", "read_rows"]
+__all__ = [
+    "Ends",
+    "LogPast",
+    "Readable",
+    "read_blobs",
+    "read_end",
+    "read_ends",
+    "read_records",
+    "read_rows",
+]
 
 _BLOBS: Final = ("value", "extra")
 
@@ -63,12 +76,35 @@ WHERE seq BETWEEN ? AND ? AND thread_id = ? AND run_id = ?
 """  # noqa: S608 - our own constants
 
 
+_BLOBS_HELD: Final = f"""
+SELECT value FROM log WHERE value_codec = {BLOB}
+UNION SELECT extra FROM log WHERE extra_codec = {BLOB}
+"""  # noqa: S608 - our own constants
+_NEWEST: Final = """
+SELECT max(seq) FROM log WHERE thread_id = $1 AND kind = $2 AND seq > (
+    SELECT coalesce(max(seq), 0) FROM log
+    WHERE thread_id = $1 AND kind = 'ThreadDeleted'
+)
+"""
+_TASK: Final = """
+SELECT name FROM log WHERE thread_id = ? AND call_id = ? AND name IS NOT NULL LIMIT 1
+"""
+_WORKFLOW: Final = """
+SELECT detail ->> 'workflow' FROM log
+WHERE thread_id = ? AND kind = 'RunStarted' LIMIT 1
+"""
+
+
 class Readable(Protocol):
     """An open log, as far as reading goes."""
 
     @property
     def path(self) -> str:
         """The database file, for errors."""
+
+    @property
+    def payloads(self) -> Payloads:
+        """The values that its rows don't hold whole."""
 
     def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
         """Run one statement and return its rows."""
@@ -123,7 +159,8 @@ def read_records(
     if limit is not None:
         sql += " LIMIT ?"
         parameters.append(limit)
-    return [unpack(row, database.path) for row in database.fetch(sql, parameters)]
+    rows = database.fetch(sql, parameters)
+    return [unpack(row, database.path, database.payloads) for row in rows]
 
 
 def read_rows(database: Readable, seqs: Collection[int]) -> dict[int, Record]:
@@ -135,7 +172,12 @@ def read_rows(database: Readable, seqs: Collection[int]) -> dict[int, Record]:
     given = next(iter(seqs)) if len(seqs) == 1 else list(seqs)
     sql = f"SELECT {_WHOLE} FROM log WHERE seq {wanted}"  # noqa: S608 - no value is in it
     rows = database.fetch(sql, [given])
-    return {row[0]: unpack(row, database.path) for row in rows}
+    return {row[0]: unpack(row, database.path, database.payloads) for row in rows}
+
+
+def read_blobs(database: Readable) -> set[bytes]:
+    """Return the digests of the files that rows refer to; deleted rows too."""
+    return {Blob.of(reference).digest for (reference,) in database.fetch(_BLOBS_HELD)}
 
 
 def read_ends(database: Readable, upto: int) -> Ends:
@@ -176,3 +218,40 @@ def read_end(database: Readable, upto: int, thread_id: str) -> Ends:
             unpack(row, database.path, with_payloads=False) for row in rows
         )
     return ends
+
+
+class LogPast:
+    """What the values of a log ask of it; see `nbflow._database.payloads.Past`.
+
+    Parameters
+    ----------
+    database : Readable
+        The open log.
+    """
+
+    def __init__(self, database: Readable) -> None:
+        self._database = database
+
+    @property
+    def path(self) -> str:
+        """The database file, for errors."""
+        return self._database.path
+
+    def values(self, seqs: Collection[int], column: int) -> dict[int, Held]:
+        """Return what rows hold in a column, by `seq`."""
+        sql = f"SELECT {_WHOLE} FROM log WHERE seq IN (SELECT unnest(?::BIGINT[]))"  # noqa: S608 - no value is in it
+        rows = self._database.fetch(sql, [list(seqs)])
+        return {row[0]: Held(row[0], *checked(row, self.path)[column]) for row in rows}
+
+    def newest(self, series: Series) -> Held | None:
+        """Return the newest value of a series."""
+        found = self._database.fetch(_NEWEST, (series.thread_id, series.kind))
+        ((seq,),) = found
+        return None if seq is None else self.values([seq], series.column).get(seq)
+
+    def task_of(self, place: Place) -> str:
+        """Return the name of the task or workflow whose value it is, or ``""``."""
+        sql, given = _WORKFLOW, [place.thread_id]
+        if place.call_id:
+            sql, given = _TASK, [place.thread_id, place.call_id]
+        return next((str(name) for (name,) in self._database.fetch(sql, given)), "")

@@ -2,7 +2,7 @@
 
 Which columns a kind of event fills follows from its fields: payloads go to the
 two blob columns, `call_id` and `name` to columns of their own, and the rest into
-one JSON object. No SQL here, and no file.
+one JSON object. How a value stands there is `payloads`'. No SQL here, and no file.
 """
 
 from __future__ import annotations
@@ -10,14 +10,27 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from operator import attrgetter
+from functools import partial
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
-import zstandard
 
+from nbflow._database.history import Series
+from nbflow._database.payloads import (
+    BLOB,
+    COMPRESSED_FROM_BYTES,
+    DELTA,
+    RAW,
+    ZSTD,
+    Place,
+    Stored,
+    decompressed,
+    in_row,
+    refuse_too_large,
+)
 from nbflow._events import KINDS, PAYLOADS, Event, Record
-from nbflow._values import Payload
+from nbflow._values import Payload, StoredPayload
 from nbflow.errors import (
     StoreDamagedError,
     StoreUnavailableError,
@@ -27,7 +40,18 @@ from nbflow.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["COLUMNS", "Packed", "Row", "Sealer", "pack", "unpack"]
+    from nbflow._database.payloads import Payloads
+
+__all__ = [
+    "COLUMNS",
+    "Packed",
+    "Row",
+    "Sealer",
+    "checked",
+    "pack",
+    "read_values",
+    "unpack",
+]
 
 COLUMNS: Final = (
     "seq",
@@ -50,11 +74,6 @@ COLUMNS: Final = (
 Row: TypeAlias = tuple[Any, ...]
 """One value for each of `COLUMNS`."""
 
-RAW: Final = 0
-ZSTD: Final = 1
-COMPRESSED_FROM_BYTES: Final = 4096
-LARGEST_PAYLOAD_BYTES: Final = 2**31 - 1
-
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - the column is UTC without a zone
 _FIRST_AT: Final = -62_135_596_800_000_000  # the year 1
 _LAST_AT: Final = 253_402_300_799_999_999  # the end of the year 9999
@@ -66,6 +85,8 @@ class Packed(NamedTuple):
 
     record: Record
     detail: str
+    values: tuple[Stored, Stored]
+    payloads: Payloads | None
     size_bytes: int
 
 
@@ -80,15 +101,25 @@ class _Shape:
     own_of: Callable[[Event], str]
     detail_of: Callable[[Event], msgspec.Struct]
     decoder: msgspec.json.Decoder[Any]
+    ordered: Callable[[tuple[Any, ...]], tuple[Any, ...]]
 
 
-def pack(record: Record) -> Packed:
-    """Check that a record can be stored, and encode the small part of it.
+def pack(record: Record, payloads: Payloads | None = None) -> Packed:
+    """Check that a record can be stored, and encode all that has no place in it.
+
+    Parameters
+    ----------
+    record : Record
+        What is to be stored.
+    payloads : Payloads, optional
+        The values of the store; without it every value is held whole by the row.
 
     Raises
     ------
     UnstorableValueError
         Something in it would not come back equal.
+    StoreUnavailableError
+        There is no room for the file of a large value.
     """
     event = record.event
     shape = _SHAPES[type(event)]
@@ -107,12 +138,31 @@ def pack(record: Record) -> Packed:
         ) from error
     if back != held:
         raise _changed(event, shape, back)
-    size = len(detail)
-    for name in shape.payloads:
-        payload = getattr(event, name)
-        if payload is not None and payload.data is not None:
-            size += _size_of(name, payload.data)
-    return Packed(record, detail.decode(), size)
+    if not shape.payloads:
+        return Packed(record, detail.decode(), _NO_VALUES, None, len(detail))
+    values = tuple(
+        _NO_VALUE if payload is None else _stored(record, payload, column, payloads)
+        for column, payload in enumerate(map(event.__getattribute__, shape.payloads))
+    )
+    first, second = values if len(values) > 1 else (values[0], _NO_VALUE)
+    size = len(detail) + first.size_bytes + second.size_bytes
+    return Packed(record, detail.decode(), (first, second), payloads, size)
+
+
+def _stored(
+    record: Record, payload: Payload, column: int, payloads: Payloads | None
+) -> Stored:
+    if type(payload) is Payload:
+        data = payload.data
+        if data is None or len(data) < COMPRESSED_FROM_BYTES:
+            return Stored(RAW, data)
+    kind = type(record.event).__name__
+    name = PAYLOADS[kind][column]
+    if payloads is None:
+        data = payload.data or b""
+        refuse_too_large(data, name)
+        return in_row(data)
+    return payloads.stored(payload, name, Series(record.thread_id, kind, column))
 
 
 def _changed(event: Event, shape: _Shape, back: object) -> UnstorableValueError:
@@ -126,14 +176,6 @@ def _changed(event: Event, shape: _Shape, back: object) -> UnstorableValueError:
     )
 
 
-def _size_of(name: str, data: bytes) -> int:
-    size = len(data)
-    if size > LARGEST_PAYLOAD_BYTES:
-        why = f"it takes {size:,} bytes, and 2 GiB is the most"
-        raise UnstorableValueError(name, "value", why=why)
-    return size
-
-
 class Sealer:
     """Makes rows of packed records; for one thread.
 
@@ -145,18 +187,17 @@ class Sealer:
 
     def __init__(self, generation: int) -> None:
         self._generation = generation
-        self._compressor = zstandard.ZstdCompressor(level=3)
 
     def seal(self, packed: Packed, seq: int) -> Row:
         """Return the row of a record at its place in the log."""
-        record, detail, _ = packed
+        record, detail, (value, extra), payloads, _ = packed
         event = record.event
         shape = _SHAPES[type(event)]
         call_id = event.call_id if "call_id" in shape.own else None  # type: ignore[union-attr]
         name = event.name if "name" in shape.own else None  # type: ignore[union-attr]
-        payloads = [self._pressed(getattr(event, name)) for name in shape.payloads]
-        payloads += [_NO_PAYLOAD] * (2 - len(payloads))
-        (value_codec, value), (extra_codec, extra) = payloads
+        tail = value.codec, value.data, extra.codec, extra.data
+        if payloads is not None:
+            tail = (*payloads.sealed(value, seq), *payloads.sealed(extra, seq))
         head = (
             seq,
             self._generation,
@@ -168,22 +209,17 @@ class Sealer:
             name,
             detail,
         )
-        tail = (value_codec, value, extra_codec, extra)
         checksum = _checksum(head, tail)
         return (*head[:2], _moment(record.at), *head[3:], *tail, checksum)
 
-    def _pressed(self, payload: Payload | None) -> tuple[int | None, bytes | None]:
-        if payload is None:
-            return _NO_PAYLOAD
-        data = payload.data
-        if data is not None and len(data) >= COMPRESSED_FROM_BYTES:
-            smaller = self._compressor.compress(data)
-            if len(smaller) < len(data):
-                return ZSTD, smaller
-        return RAW, data
 
-
-def unpack(row: Sequence[Any], path: str, *, with_payloads: bool = True) -> Record:
+def unpack(
+    row: Sequence[Any],
+    path: str,
+    payloads: Payloads | None = None,
+    *,
+    with_payloads: bool = True,
+) -> Record:
     """Return the record of a row that was read from the log.
 
     Parameters
@@ -193,6 +229,9 @@ def unpack(row: Sequence[Any], path: str, *, with_payloads: bool = True) -> Reco
         1970-01-01 UTC.
     path : str
         The database file, for errors.
+    payloads : Payloads, optional
+        The values of the store; without it those that the row does not hold whole
+        can't be read.
     with_payloads : bool, default True
         Where False, the blobs were not read: the payloads hold nothing, and the
         checksum is not looked at.
@@ -204,7 +243,7 @@ def unpack(row: Sequence[Any], path: str, *, with_payloads: bool = True) -> Reco
     StoreUnavailableError
         A newer version wrote it.
     """
-    head, tail, checksum = tuple(row[:9]), tuple(row[9:13]), row[13]
+    head, tail, checksum = row[:9], row[9:13], row[13]
     seq, _, at, thread_id, run_id, kind, call_id, name, detail = head
     if with_payloads and _checksum(head, tail) != checksum:
         raise _damaged(path, seq)
@@ -215,29 +254,80 @@ def unpack(row: Sequence[Any], path: str, *, with_payloads: bool = True) -> Reco
         held = shape.decoder.decode(detail)
     except msgspec.DecodeError as error:
         raise _newer(path, seq, f"another {kind}") from error
-    own = {"call_id": call_id, "name": name}
-    values = {field: getattr(held, field) for field in shape.detail}
-    values.update((field, own[field]) for field in shape.own)
-    for index, field in enumerate(shape.payloads):
-        codec, data = tail[2 * index : 2 * index + 2]
-        values[field] = _payload(codec, data, path, seq)
-    return Record(thread_id, run_id, at, shape.kind(**values), seq)
+    value = extra = None
+    if shape.payloads:
+        codec, data, extra_codec, extra_data = tail
+        if codec == RAW or (data is None and codec is not None):
+            value = Payload(data)
+        elif codec is not None:
+            place = Place(seq, thread_id, kind, call_id, 0)
+            value = _payload(place, codec, data, path, payloads)
+        if extra_codec is not None:
+            place = Place(seq, thread_id, kind, call_id, 1)
+            extra = _payload(place, extra_codec, extra_data, path, payloads)
+    found = (*msgspec.structs.astuple(held), call_id, name, value, extra)
+    return Record(thread_id, run_id, at, shape.kind(*shape.ordered(found)), seq)
 
 
-def _payload(codec: int | None, data: bytes | None, path: str, seq: int) -> Any:
-    if codec is None:
-        return None
+def read_values(record: Record) -> None:
+    """Read every value of a record, also those that its row does not hold.
+
+    Raises
+    ------
+    StoreDamagedError
+        One of them is missing, or not what was written.
+    """
+    for name in PAYLOADS[type(record.event).__name__]:
+        payload = getattr(record.event, name)
+        if isinstance(payload, StoredPayload):
+            payload.load()
+
+
+def checked(
+    row: Sequence[Any], path: str
+) -> tuple[tuple[int | None, bytes | None], tuple[int | None, bytes | None]]:
+    """Return what the two blob columns of a row that was read hold, and how.
+
+    Raises
+    ------
+    StoreDamagedError
+        The row is not what was written.
+    """
+    value_codec, value, extra_codec, extra = row[9:13]
+    if _checksum(row[:9], row[9:13]) != row[13]:
+        raise _damaged(path, row[0])
+    return (value_codec, value), (extra_codec, extra)
+
+
+def _payload(
+    place: Place,
+    codec: int,
+    data: bytes | None,
+    path: str,
+    payloads: Payloads | None,
+) -> Payload:
     if codec == RAW or data is None:
         return Payload(data)
-    if codec == ZSTD:
-        try:
-            return Payload(zstandard.decompress(data))
-        except zstandard.ZstdError as error:
-            raise _damaged(path, seq) from error
-    raise _newer(path, seq, f"a value in the form {codec}")
+    try:
+        if codec == ZSTD:
+            return Payload(decompressed(data))
+        if codec in (BLOB, DELTA) and payloads is not None:
+            return payloads.payload(place, codec, data)
+    except ValueError as error:
+        raise _damaged(path, place.seq) from error
+    if codec in (BLOB, DELTA):
+        return StoredPayload(load=partial(_refuse, path, place.seq))
+    raise _newer(path, place.seq, f"a value in the form {codec}")
 
 
-def _checksum(head: tuple[Any, ...], tail: tuple[Any, ...]) -> int:
+def _refuse(path: str, seq: int) -> bytes:
+    raise StoreDamagedError(
+        f"Row {seq} of the store {path!r} does not hold its value itself.\n"
+        "Open the store with its files, then read the value."
+    )
+
+
+def _checksum(head: Sequence[Any], tail: Sequence[Any]) -> int:
     value_codec, value, extra_codec, extra = tail
     sizes = (
         value_codec,
@@ -287,7 +377,18 @@ def _shape_of(kind: type[Event]) -> _Shape:
         _text_reader(own),
         _reader(struct, names),
         msgspec.json.Decoder(struct),
+        _ordering((*names, *_OWN_COLUMNS, *payloads), tuple(found)),
     )
+
+
+def _ordering(
+    given: tuple[str, ...], wanted: tuple[str, ...]
+) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+    """Return what puts what a row holds into the order of an event's fields."""
+    places = [given.index(name) for name in wanted]
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda found: tuple(found[place] for place in places)
 
 
 def _default(field: msgspec.structs.FieldInfo) -> Any:
@@ -320,7 +421,8 @@ def _reader(
             return lambda event: struct(*take(event))
 
 
-_NO_PAYLOAD: Final = (None, None)
+_NO_VALUE: Final = Stored(None, None)
+_NO_VALUES: Final = (_NO_VALUE, _NO_VALUE)
 _encode: Final = msgspec.json.Encoder().encode
 _fingerprinted: Final = msgspec.msgpack.Encoder().encode
 _SHAPES: Final = {kind: _shape_of(kind) for kind in KINDS.values()}

@@ -17,6 +17,8 @@ from nbflow._database.files import (
     swap_in,
     unusable,
 )
+from nbflow._database.payloads import Payloads
+from nbflow._database.reads import LogPast, read_blobs
 from nbflow._database.schema import MIGRATIONS, version_of
 from nbflow.errors import StoreError, StoreUnavailableError, UsageError
 
@@ -62,6 +64,8 @@ def take_snapshot(database: Database, path: str | os.PathLike[str]) -> Path:
     new = f"{target}.new"
     try:
         _remove(new)
+        # The files first: a copy refers to nothing that it lacks.
+        database.payloads.blobs.copy(str(target), read_blobs(database))
         copy = ("COPY FROM DATABASE {own} TO {new}", ())
         database.connection.copy_into(new, (copy,))
         swap_in(new, str(target))
@@ -100,6 +104,7 @@ class Looking:
             raise StoreUnavailableError(
                 f"There is no store {self.path!r}.\nMake one: nbflow.snapshot(PATH)."
             )
+        self.payloads = Payloads(self.path, LogPast(self))
         self._connection = Connection(self.path, is_looking=True)
         try:
             self._refuse_older()

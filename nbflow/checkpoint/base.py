@@ -10,7 +10,8 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self, TypeAlias
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
 
 from nbflow._events import (
     Answered,
@@ -27,10 +28,13 @@ from nbflow._events import (
     StepReached,
     ThreadDeleted,
 )
+from nbflow._values import Payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
     from types import TracebackType
+
+    from nbflow.serde import Content
 
 __all__ = ["BaseCheckpointSaver", "Head", "RunStatus", "fold_head", "heads_of"]
 
@@ -231,6 +235,30 @@ class BaseCheckpointSaver(ABC):
         StoreClosedError
             The saver was closed, or an earlier write failed for good.
         """
+
+    def keep(
+        self,
+        content: Content,
+        live: Any,
+    ) -> Payload:
+        """Take a large value before the record that holds it is appended.
+
+        Parameters
+        ----------
+        content : callable
+            Hands the encoded value to a sink, piece by piece.
+        live : Any
+            The value itself.
+
+        Returns
+        -------
+        Payload
+            For a record of this saver. This one holds all of it in memory; a saver
+            that can store it at once needs no second copy of a large frame.
+        """
+        held = BytesIO()
+        content(held.write)
+        return Payload(held.getvalue(), live)
 
     @abstractmethod
     def read(

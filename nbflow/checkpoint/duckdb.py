@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from nbflow._database.checking import Check, Finding, check
 from nbflow._database.database import open_database
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from nbflow._database.database import Database
     from nbflow._events import Record
+    from nbflow._values import Payload
+    from nbflow.serde import Content
 
 __all__ = ["Check", "DuckDBSaver", "Finding", "Salvage", "check", "salvage"]
 
@@ -112,7 +114,28 @@ class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
             A record would not come back equal; none of `records` is written.
         """
         self._check()
-        self._database.writer.append([pack(r) for r in records], on_durable)
+        payloads = self._database.payloads
+        try:
+            rows = [pack(record, payloads) for record in records]
+            self._database.writer.append(rows, on_durable)
+        except BaseException:
+            payloads.forget()  # What comes must not build on what was not written.
+            raise
+
+    def keep(
+        self,
+        content: Content,
+        live: Any,
+    ) -> Payload:
+        """Write a large value into a file of its own; see the base.
+
+        Raises
+        ------
+        StoreUnavailableError
+            There is no room for it.
+        """
+        self._check()
+        return self._database.payloads.keep(content, live)
 
     def read(
         self,

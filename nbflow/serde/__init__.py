@@ -10,9 +10,11 @@ from nbflow.serde.codecs import register
 from nbflow.serde.fingerprint import fingerprint, fingerprint_exact
 from nbflow.serde.preview import preview
 from nbflow.serde.redact import Redacted, is_secret_name
+from nbflow.serde.streams import Content
 from nbflow.serde.tree import Encoded, decode, encode, encode_with_report
 
 __all__ = [
+    "Content",
     "Encoded",
     "Opaque",
     "Redacted",

@@ -17,10 +17,21 @@ from nbflow.errors import UnreadableValueError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MARK", "STREAM_FROM_BYTES", "Sink", "Stream", "split", "write_streams"]
+__all__ = [
+    "MARK",
+    "STREAM_FROM_BYTES",
+    "Content",
+    "Sink",
+    "Stream",
+    "split",
+    "write_streams",
+]
 
 Sink: TypeAlias = Callable[[bytes | memoryview], object]
 """Takes the next piece; it must not keep it."""
+
+Content: TypeAlias = Callable[[Sink], object]
+"""Hands a value to a sink, piece by piece."""
 
 STREAM_FROM_BYTES: Final = 1 << 20
 """Parts of at least so many bytes stand behind the tree."""

@@ -183,11 +183,12 @@ TOO_LARGE = """
     saver, told, gate = DuckDBSaver(sys.argv[1]), [], threading.Event()
     limit = os.path.getsize(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-    texts = ["a", "b", os.urandom(limit).hex(), "c"]
+    many = [os.urandom(100_000).hex() for _ in range(limit // 100_000)]
 
     saver.append([], lambda _: gate.wait())
-    for text in texts:
-        saver.append([written("t", text)], lambda error: told.append(error is None))
+    for texts in ["a"], ["b"], many, ["c"]:
+        records = [written("t", text) for text in texts]
+        saver.append(records, lambda error: told.append(error is None))
     gate.set()
     saver.close()
 

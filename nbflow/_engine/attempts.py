@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from nbflow._engine import clock
 from nbflow._engine.context import RunContext, Scope, enter
 from nbflow._engine.inject import injected
-from nbflow._engine.interrupts import swallowed
+from nbflow._engine.interrupts import of_group, swallowed
 from nbflow._engine.retry import policy_for, wait_before
 from nbflow._engine.timeouts import await_in_time, call_in_time
 from nbflow._events import TaskAttempted, TaskDropped, TaskFinished, TaskRetried
@@ -167,14 +167,26 @@ class Attempts:
         enter(context)
         context.scope.begin()
         filled = injected(self._spec, self._args, self._kwargs, context)
-        return self._spec.func(*self._args, **filled)
+        try:
+            return self._spec.func(*self._args, **filled)
+        except BaseExceptionGroup as group:
+            counts = of_group(group)
+            if counts is group:
+                raise
+            raise counts from group
 
     async def _coroutine(self) -> Any:
         context = self._context
         enter(context)
         context.scope.begin()
         filled = injected(self._spec, self._args, self._kwargs, context)
-        return await self._spec.func(*self._args, **filled)
+        try:
+            return await self._spec.func(*self._args, **filled)
+        except BaseExceptionGroup as group:
+            counts = of_group(group)
+            if counts is group:
+                raise
+            raise counts from group
 
     def _check_no_coroutine(self, value: Any) -> None:
         if inspect.iscoroutine(value):

@@ -13,6 +13,7 @@ from nbflow._engine.trace import caller_line
 from nbflow._events import Answered, Interrupted
 from nbflow._values import Interrupt
 from nbflow.errors import (
+    GraphBubbleUp,
     GraphInterrupt,
     InvalidAnswerError,
     ReplayWarning,
@@ -20,9 +21,11 @@ from nbflow.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nbflow._engine.context import RunContext, Scope
 
-__all__ = ["interrupt", "swallowed", "warn_swallowed"]
+__all__ = ["interrupt", "of_group", "swallowed", "warn_swallowed"]
 
 
 def interrupt(value: Any, *, response_schema: Any = None) -> Any:
@@ -151,3 +154,29 @@ def swallowed(scope: Scope) -> NoReturn:
     """
     warn_swallowed(scope)
     raise GraphInterrupt(tuple(scope.asked))
+
+
+def of_group(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return what a group that a body raised counts as.
+
+    A group of nothing but signals is a signal: of all that is asked, unless one of
+    them is of another kind. Beside errors, signals are left out: a run that failed
+    asks again when it is continued.
+    """
+    signals, errors = group.split(GraphBubbleUp)
+    if signals is None or errors is not None:
+        return group if errors is None else errors
+    asked: list[Interrupt] = []
+    for signal in _leaves(signals):
+        if not isinstance(signal, GraphInterrupt):
+            return signal
+        asked.extend(signal.interrupts)
+    return GraphInterrupt(asked)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for part in group.exceptions:
+        if isinstance(part, BaseExceptionGroup):
+            yield from _leaves(part)
+        else:
+            yield part

@@ -12,6 +12,7 @@ import pytest
 from nbflow._events import TaskCalled
 from nbflow.errors import NonDeterministicReplayError, ReplayWarning
 from nbflow.func import entrypoint, task
+from nbflow.types import Command, interrupt
 
 if TYPE_CHECKING:
     from nbflow.checkpoint.memory import InMemorySaver
@@ -282,6 +283,62 @@ def test_what_a_failed_task_caught_is_replayed_when_it_runs_again(
 
     assert result == 1
     assert ran == {"risky": 1, "fetch": 2, "outer": 2}
+
+
+def test_all_questions_of_a_group_in_a_task_are_asked(
+    saver: InMemorySaver, config: Config
+) -> None:
+    @task
+    async def outer() -> int:
+        async def lane(name: str) -> int:
+            answer: int = interrupt(name)
+            return answer
+
+        async with asyncio.TaskGroup() as group:
+            lanes = [group.create_task(lane(name)) for name in "ab"]
+        return sum(lane.result() for lane in lanes)
+
+    @entrypoint(checkpointer=saver)
+    async def workflow(_: str) -> int:
+        return await outer()
+
+    asked = asyncio.run(workflow.ainvoke("go", config))["__interrupt__"]
+    answers = {question.id: 2 for question in asked}
+    result = asyncio.run(workflow.ainvoke(Command(resume=answers), config))
+
+    assert [question.value for question in asked] == ["a", "b"]
+    assert result == 4
+
+
+def test_a_failure_beside_a_question_is_an_error_that_can_be_caught(
+    saver: InMemorySaver, config: Config, network: Broken
+) -> None:
+    @task
+    async def fetch() -> int:
+        network.check()
+        return 1
+
+    @entrypoint(checkpointer=saver)
+    async def workflow(_: str) -> int:
+        async def ask() -> int:
+            answer: int = interrupt("how many?")
+            return answer
+
+        async with asyncio.TaskGroup() as group:
+            fetched = group.create_task(_awaited(fetch()))
+            await asyncio.sleep(0)
+            asked = group.create_task(ask())
+        return int(fetched.result() + asked.result())
+
+    with pytest.raises(ExceptionGroup) as raised:
+        asyncio.run(workflow.ainvoke("go", config))
+    network.is_broken = False
+    asked = asyncio.run(workflow.ainvoke(None, config))["__interrupt__"]
+    result = asyncio.run(workflow.ainvoke(Command(resume=2), config))
+
+    assert raised.group_contains(ConnectionError)
+    assert [question.value for question in asked] == ["how many?"]
+    assert result == 3
 
 
 def test_a_nested_run_that_was_cancelled_runs_again(

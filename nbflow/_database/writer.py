@@ -12,6 +12,7 @@ import sys
 import threading
 from collections import deque
 from contextlib import contextmanager, suppress
+from itertools import count
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
@@ -102,11 +103,10 @@ class _Errand:
 
 
 class _Group(NamedTuple):
-    """What one call appended, and the place before it."""
+    """What one call appended."""
 
     rows: Sequence[Packed]
     on_durable: OnDurable | None
-    after: int = 0
 
 
 class Writer:
@@ -374,7 +374,7 @@ class Writer:
         with self._lock:
             while self._queue and rows < MOST_ROWS and size < MOST_BYTES:
                 group = self._queue.popleft()
-                self._taken.append(group._replace(after=self._seq))
+                self._taken.append(group)
                 for packed in group.rows:
                     self._seq += 1
                     size += packed.size_bytes
@@ -386,11 +386,9 @@ class Writer:
             return bool(self._taken)
 
     def _write(self, groups: Sequence[_Group]) -> None:
-        rows = [
-            self._sealer.seal(packed, seq)
-            for group in groups
-            for seq, packed in enumerate(group.rows, group.after + 1)
-        ]
+        packed = [packed for group in groups for packed in group.rows]
+        # The mark stands at the newest row that is stored: these come right after it.
+        rows = list(map(self._sealer.seal, packed, count(self._mark.seq + 1)))
         try:
             if rows:
                 self._appender.append(rows)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbflow._database.integrity import Mark, MarkFile, mark_path
@@ -199,6 +199,7 @@ def test_a_mark_that_is_no_mark_harms_nobody(
         assert len(saver.read("t")) == 1
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     moves=st.lists(st.integers(1, 100), min_size=2, max_size=9),
     torn=st.integers(0, 44),

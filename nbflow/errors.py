@@ -20,6 +20,7 @@
         ├── EmptyInputError           nothing to run and nothing to continue
         ├── UnknownInterruptError     an answer that fits no question
         ├── InvalidAnswerError        an answer that its question's schema refuses
+        ├── InvalidBundleError        (also a ValueError) not what nbflow exports
         ├── NonDeterministicReplayError
         ├── ThreadBusyError
         ├── ThreadNotFoundError
@@ -67,6 +68,7 @@ __all__ = [
     "GraphInterrupt",
     "GraphRecursionError",
     "InvalidAnswerError",
+    "InvalidBundleError",
     "InvalidUpdateError",
     "LangGraphDeprecatedSinceV05",
     "LangGraphDeprecatedSinceV10",
@@ -428,6 +430,26 @@ class InvalidAnswerError(NbflowError, ValueError):
 def is_invalid_resume(error: BaseException) -> bool:
     """Return whether an answer was refused by its question's `response_schema`."""
     return isinstance(error, InvalidAnswerError)
+
+
+class InvalidBundleError(NbflowError, ValueError):
+    """A file is not a bundle that can be imported; nothing was.
+
+    Attributes
+    ----------
+    why : str
+        What is wrong with it.
+    """
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(
+            f"The bundle can't be imported: {why}.\n"
+            "Nothing was imported. Export the thread anew: nbflow.export_thread."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), (self.why,), {})
 
 
 class NonDeterministicReplayError(NbflowError):

@@ -50,7 +50,7 @@ MANY = 16
 
 _CAREFUL = ATOMS - {int, str}
 _PLAIN = ATOMS | {dict, list}
-_STREAMED = 120
+STREAMED = 120
 _pack = Encoder().encode
 
 
@@ -259,7 +259,7 @@ class _Writing:
         parts = _made(codec.to_parts, value)
         if type(parts) is Stream:
             self.streams.append(parts)
-            return Ext(_STREAMED, _pack([codec.code, len(self.streams) - 1]))
+            return Ext(STREAMED, _pack([codec.code, len(self.streams) - 1]))
         return Ext(codec.code, parts if codec.raw else _pack(self.lower(parts, depth)))
 
     def lower_attempt(self, attempt: Attempt, depth: int) -> Any:
@@ -374,7 +374,7 @@ class _Reading:
             raise UnreadableValueError("they are nested too deeply")
         _depth.now += 1
         try:
-            if code == _STREAMED:
+            if code == STREAMED:
                 return self.streamed(self.unpack(data))
             codec = BY_CODE.get(code)
             if codec is None:

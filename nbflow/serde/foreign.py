@@ -1,0 +1,184 @@
+"""Stored bytes on their way into another's hands, or from another's into ours.
+
+Secrets are taken out by the names they stand under, and classes of a stranger are
+marked as a stranger's. Only the tags are read: no value is built, so nothing that
+the bytes name is looked up, and no class has to be known.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from msgspec.msgpack import Decoder, Encoder, Ext
+
+from nbflow.errors import UnreadableValueError
+from nbflow.serde.codec import MAX_DEPTH, Codec, Family
+from nbflow.serde.codecs import BY_CODE
+from nbflow.serde.redact import is_secret_name
+from nbflow.serde.registry import resolve
+from nbflow.serde.standard import PAIRS, REDACTED
+from nbflow.serde.streams import MARK, Stream, split, write_streams
+from nbflow.serde.tree import STREAMED
+
+__all__ = ["FOREIGN", "from_stranger", "without_secrets"]
+
+FOREIGN: Final = "bundle:"
+"""What the tag of a stranger's class begins with: no class here has such a tag,
+unless somebody registers one with it."""
+
+_DATACLASS: Final = 41
+_pack: Final = Encoder().encode
+_unpack: Final = Decoder().decode
+_HIDDEN: Final = Ext(REDACTED, _pack(""))
+
+
+def without_secrets(data: bytes, names: frozenset[str]) -> bytes:
+    """Return a stored value without what stands under secret names.
+
+    Parameters
+    ----------
+    data : bytes
+        What `encode` returned.
+    names : frozenset of str
+        As in `is_secret_name`: keys of dicts, and names of attributes.
+
+    Returns
+    -------
+    bytes
+        The value with `Redacted` in their places.
+
+    Raises
+    ------
+    UnreadableValueError
+        The bytes are not a stored value.
+    """
+    return _Rewriting(names, is_foreign=False).rewritten(data)
+
+
+def from_stranger(data: bytes) -> bytes:
+    """Return a stored value of which only built-in types are ever rebuilt.
+
+    Classes that are neither Python's, nbflow's nor of a library with codecs get
+    another tag: they are read as `Opaque`, and a body that would receive one is
+    told which tag to register.
+
+    Raises
+    ------
+    UnreadableValueError
+        The bytes are not a stored value, or hold what only its own store may read.
+    """
+    return _Rewriting(frozenset(), is_foreign=True).rewritten(data)
+
+
+class _Rewriting:
+    """One value on its way from bytes to bytes."""
+
+    def __init__(self, names: frozenset[str], *, is_foreign: bool) -> None:
+        self.names = names
+        self.is_foreign = is_foreign
+        self.places: set[int] = set()
+
+    def rewritten(self, data: bytes) -> bytes:
+        """Return other bytes in the place of some."""
+        try:
+            if data[:1] != MARK:
+                return _pack(self.walk(_unpack(data), 0))
+            tree, *parts = split(data)
+            return self.joined(_pack(self.walk(_unpack(tree), 0)), parts)
+        except RecursionError as error:
+            raise UnreadableValueError("they are nested too deeply") from error
+        except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError) as error:
+            raise UnreadableValueError(str(error)) from error
+
+    def joined(self, tree: bytes, parts: list[memoryview]) -> bytes:
+        """Return a tree with the parts it still refers to; the others are emptied."""
+        held = bytearray()
+        streams = [
+            _stream(part if place in self.places else memoryview(b""))
+            for place, part in enumerate(parts)
+        ]
+        write_streams(tree, streams, held.extend)
+        return bytes(held)
+
+    def walk(self, value: Any, depth: int) -> Any:
+        """Return what stands in the place of a part of the tree."""
+        if depth > 2 * MAX_DEPTH:
+            raise UnreadableValueError("they are nested too deeply")
+        match value:
+            case dict():
+                return {
+                    key: self.under(key, item, depth) for key, item in value.items()
+                }
+            case list():
+                return [self.walk(item, depth + 1) for item in value]
+            case Ext():
+                return self.extension(value, depth + 1)
+            case _:
+                return value
+
+    def under(self, key: Any, item: Any, depth: int) -> Any:
+        """Return what stands in the place of a value under a key."""
+        if self.names and is_secret_name(key, self.names):
+            return _HIDDEN
+        return self.walk(item, depth + 1)
+
+    def extension(self, ext: Ext, depth: int) -> Ext:
+        """Return what stands in the place of an extension."""
+        if ext.code == STREAMED:
+            return self.streamed(ext)
+        codec = BY_CODE.get(ext.code)
+        if codec is None:
+            return ext
+        if isinstance(codec, Family):
+            return self.instance(ext, depth)
+        if codec.own_store_only and self.is_foreign:
+            return self.marked(codec, ext)
+        if codec.raw:
+            return ext
+        parts = _unpack(ext.data)
+        if codec.code == PAIRS and type(parts) is list:
+            keys, items = parts[::2], parts[1::2]
+            flat: list[Any] = []
+            for key, item in zip(keys, items, strict=False):
+                flat += (self.walk(key, depth), self.under(key, item, depth))
+            return Ext(ext.code, _pack(flat))
+        return Ext(ext.code, _pack(self.walk(parts, depth)))
+
+    def instance(self, ext: Ext, depth: int) -> Ext:
+        """Return an instance of a class; a stranger's gets a tag that says so."""
+        match _unpack(ext.data):
+            case [str(tag), state]:
+                if self.is_foreign and not _is_built_in(tag):
+                    tag = FOREIGN + tag.removeprefix(FOREIGN)
+                return Ext(ext.code, _pack([tag, self.walk(state, depth)]))
+            case _:
+                raise UnreadableValueError("an instance in them has no class")
+
+    def marked(self, codec: Codec, ext: Ext) -> Ext:
+        """Return a stranger's class in place of what only its own store may read."""
+        tag = f"{FOREIGN}{codec.types[0] if codec.types else codec.code}"
+        return Ext(_DATACLASS, _pack([tag, {"data": bytes(ext.data)}]))
+
+    def streamed(self, ext: Ext) -> Ext:
+        """Take note of a part behind the tree, which stays as it is."""
+        match _unpack(ext.data):
+            case [int(code), int(place)]:
+                codec = BY_CODE.get(code)
+            case _:
+                raise UnreadableValueError("a part behind them is not what they say")
+        if isinstance(codec, Codec) and codec.own_store_only and self.is_foreign:
+            return self.marked(codec, Ext(code, b""))
+        self.places.add(place)
+        return ext
+
+
+def _is_built_in(tag: str) -> bool:
+    try:
+        return resolve(tag, trusted=False) is not None
+    except (ImportError, AttributeError):
+        return True  # One of the shipped table whose library is not installed.
+
+
+def _stream(part: memoryview) -> Stream:
+    return Stream(len(part), lambda sink: sink(part))

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import random as chance
 import uuid
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, TypeVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
 
 from nbflow import serde
-from nbflow._engine import ids
+from nbflow._engine import clock
 from nbflow._engine.context import current
 from nbflow._engine.ids import digest
 from nbflow._events import ValueNoted
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["now", "random", "uuid4"]
 
 T = TypeVar("T")
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def now() -> datetime:
@@ -112,7 +110,7 @@ def random() -> float:
 
 
 def _time() -> datetime:
-    return _EPOCH + timedelta(microseconds=ids.now())
+    return datetime.fromtimestamp(clock.in_use().time(), UTC)
 
 
 def _taken(name: str, take: Callable[[], T]) -> T:

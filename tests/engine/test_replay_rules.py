@@ -291,8 +291,7 @@ def test_all_questions_of_a_group_in_a_task_are_asked(
     @task
     async def outer() -> int:
         async def lane(name: str) -> int:
-            answer: int = interrupt(name)
-            return answer
+            return int(interrupt(name))
 
         async with asyncio.TaskGroup() as group:
             lanes = [group.create_task(lane(name)) for name in "ab"]
@@ -300,7 +299,8 @@ def test_all_questions_of_a_group_in_a_task_are_asked(
 
     @entrypoint(checkpointer=saver)
     async def workflow(_: str) -> int:
-        return await outer()
+        result: int = await outer()
+        return result
 
     asked = asyncio.run(workflow.ainvoke("go", config))["__interrupt__"]
     answers = {question.id: 2 for question in asked}
@@ -321,8 +321,7 @@ def test_a_failure_beside_a_question_is_an_error_that_can_be_caught(
     @entrypoint(checkpointer=saver)
     async def workflow(_: str) -> int:
         async def ask() -> int:
-            answer: int = interrupt("how many?")
-            return answer
+            return int(interrupt("how many?"))
 
         async with asyncio.TaskGroup() as group:
             fetched = group.create_task(_awaited(fetch()))

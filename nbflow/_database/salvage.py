@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from nbflow._database.blobs import blob_folder
 from nbflow._database.connection import Connection
 from nbflow._database.files import (
     FileLock,
@@ -26,7 +27,9 @@ from nbflow._database.files import (
     unusable,
 )
 from nbflow._database.integrity import MarkFile, audit, find_gaps, mark_path, read_mark
-from nbflow._database.rows import COLUMNS, Sealer, pack, unpack
+from nbflow._database.payloads import Payloads
+from nbflow._database.reads import LogPast
+from nbflow._database.rows import COLUMNS, Sealer, checked, pack, read_values, unpack
 from nbflow._database.schema import migrate
 from nbflow._database.wal import whole_frames
 from nbflow._events import Compacted, Record
@@ -38,7 +41,7 @@ from nbflow.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from nbflow._database.integrity import Mark
     from nbflow._database.rows import Row
@@ -71,8 +74,11 @@ class Salvage:
         How many rows were acknowledged, and can't be read.
     gaps : tuple of (int, int)
         First and last `seq` of what is missing.
+    unreadable : int
+        How many of the rows that were read have a value that can't be: it stands in
+        a file that is missing, or builds on a row that is lost.
     threads : tuple of str
-        The threads of lost rows, as far as that can still be read.
+        The threads of what is lost, as far as that can still be read.
     """
 
     path: str
@@ -80,12 +86,15 @@ class Salvage:
     rows: int
     lost: int
     gaps: tuple[tuple[int, int], ...]
+    unreadable: int
     threads: tuple[str, ...]
 
     def __str__(self) -> str:
         said = f"{self.rows} rows of {self.path!r} were read, {self.lost} are lost"
         if self.gaps:
             said += ": " + ", ".join(f"{a}-{b}" for a, b in self.gaps[:8])
+        if self.unreadable:
+            said += f"; {self.unreadable} values can't be read"
         if self.threads:
             said += f"; threads {', '.join(map(repr, self.threads[:8]))}"
         return f"{said}.\nThe damaged files are {', '.join(map(repr, self.kept))}."
@@ -109,23 +118,30 @@ class _Found:
         self.generation = 1
         self.checksums = 0
         self.unread = 0
+        self.unreadable = 0
         self.threads: set[str] = set()
 
-    def take(self, rows: Iterable[tuple[int, Row]]) -> None:
+    def take(self, rows: Iterable[tuple[int, Row]], payloads: Payloads) -> None:
         """Write those rows that are what was written, each with its time."""
-        kept = [row for at, row in rows if self._is_good(at, row)]
+        kept = [row for at, row in rows if self._is_good(at, row, payloads)]
         if kept:
             self._appender.append(kept)
 
-    def _is_good(self, at: int, row: Row) -> bool:
+    def _is_good(self, at: int, row: Row, payloads: Payloads) -> bool:
+        read = (*row[:_AT], at, *row[_AT + 1 :])
         try:
-            with suppress(StoreUnavailableError):  # A newer version wrote it, whole.
-                unpack((*row[:_AT], at, *row[_AT + 1 :]), self._path)
+            checked(read, self._path)
         except StoreDamagedError:
             self.miss(row[_THREAD_ID])
             return False
         if row[0] in self.seqs:
             return False
+        try:
+            with suppress(StoreUnavailableError):  # A newer version wrote it, whole.
+                read_values(unpack(read, self._path, payloads))
+        except StoreDamagedError:
+            self.unreadable += 1
+            self.threads.add(row[_THREAD_ID])
         self.seqs.add(row[0])
         self.generation = max(self.generation, row[1])
         self.checksums += row[-1]
@@ -151,6 +167,31 @@ class _Found:
         row = Sealer(self.generation + 1).seal(pack(record), upto + 1)
         self._appender.append([row])
         self._appender.close()
+
+
+class _Copy:
+    """The open copy of a damaged file, as far as reading goes.
+
+    Parameters
+    ----------
+    path : str
+        The store, beside which the files of large values are.
+    copy : str
+        The copy of its database file.
+    """
+
+    def __init__(self, path: str, copy: str) -> None:
+        self.path = path
+        self.payloads = Payloads(path, LogPast(self))
+        self._connection = Connection(copy)
+
+    def fetch(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
+        """Run one statement and return its rows."""
+        return self._connection.fetch(sql, parameters)
+
+    def close(self) -> None:
+        """Close the copy."""
+        self._connection.close(untouched=True)
 
 
 def salvage(path: str | os.PathLike[str]) -> Salvage:
@@ -213,7 +254,7 @@ def _salvaged(path: str) -> Salvage:
         try:
             migrate(connection, 0)
             found = _Found(path, connection)
-            _read_all(copy, found)
+            _read_all(path, copy, found)
             upto = max(found.seqs, default=0)
             if mark is not None and mark.generation >= found.generation:
                 upto = max(upto, mark.seq)
@@ -229,7 +270,9 @@ def _salvaged(path: str) -> Salvage:
             Path(log).unlink()
     _mark_anew(path, newest)
     threads = tuple(sorted(found.threads))
-    return Salvage(path, kept, len(found.seqs), lost, tuple(gaps), threads)
+    return Salvage(
+        path, kept, len(found.seqs), lost, tuple(gaps), found.unreadable, threads
+    )
 
 
 def _add_log(path: str, copy: str) -> None:
@@ -264,49 +307,47 @@ def _preamble(copy: str) -> bytes:
     return content[: whole_frames(content)[0].end]
 
 
-def _read_all(copy: str, found: _Found) -> None:
+def _read_all(path: str, copy: str, found: _Found) -> None:
     try:
-        _read(copy, found)
+        _read(path, copy, found)
     except StoreError:
         # The log can't be replayed, or nothing can: not even the head of the file.
         with suppress(StoreError):
             Path(f"{copy}.wal").unlink(missing_ok=True)
-            _read(copy, found)
+            _read(path, copy, found)
 
 
-def _read(copy: str, found: _Found) -> None:
-    connection = Connection(copy)
-    try:
-        ((count,),) = connection.fetch("SELECT count(*) FROM log")
+def _read(path: str, copy: str, found: _Found) -> None:
+    with closing(_Copy(path, copy)) as opened:
+        ((count,),) = opened.fetch("SELECT count(*) FROM log")
         for first in range(0, count, _ROWS_AT_ONCE):
             last = min(first + _ROWS_AT_ONCE, count) - 1
-            for rowid, rows in _readable(connection, first, last):
+            for rowid, rows in _readable(opened, first, last):
                 if rows is None:
-                    found.miss(_thread_of(connection, rowid))
+                    found.miss(_thread_of(opened, rowid))
                 else:
-                    found.take((at, tuple(row)) for at, *row in rows)
-    finally:
-        connection.close(untouched=True)
+                    pairs = ((at, tuple(row)) for at, *row in rows)
+                    found.take(pairs, opened.payloads)
 
 
 def _readable(
-    connection: Connection, first: int, last: int
+    opened: _Copy, first: int, last: int
 ) -> Iterator[tuple[int, list[Any] | None]]:
     """Yield the rows of a range; None for one that can't be read."""
     try:
-        yield first, connection.fetch(_ROWS, (first, last))
+        yield first, opened.fetch(_ROWS, (first, last))
     except StoreError:
         if first == last:
             yield first, None
             return
         middle = (first + last) // 2
-        yield from _readable(connection, first, middle)
-        yield from _readable(connection, middle + 1, last)
+        yield from _readable(opened, first, middle)
+        yield from _readable(opened, middle + 1, last)
 
 
-def _thread_of(connection: Connection, rowid: int) -> str | None:
+def _thread_of(opened: _Copy, rowid: int) -> str | None:
     with suppress(StoreError):
-        for (thread_id,) in connection.fetch(_THREAD, (rowid,)):
+        for (thread_id,) in opened.fetch(_THREAD, (rowid,)):
             return str(thread_id)
     return None
 
@@ -319,12 +360,21 @@ def _set_aside(path: str) -> tuple[str, ...]:
     for old in (path, *logs_beside(path), mark_path(path)):
         name = aside + old.removeprefix(path)
         with suppress(FileNotFoundError):
-            try:
-                os.link(old, name)
-            except OSError:  # Not every file system has links.
-                shutil.copy2(old, name)
+            _link(old, name)
             kept.append(name)
+    # Linked too: a later sweep deletes what only the damaged file refers to.
+    folder = blob_folder(path)
+    if folder.is_dir():
+        shutil.copytree(folder, blob_folder(aside), copy_function=_link)
+        kept.append(str(blob_folder(aside)))
     return tuple(kept)
+
+
+def _link(old: str, name: str) -> None:
+    try:
+        os.link(old, name)
+    except OSError:  # Not every file system has links.
+        shutil.copy2(old, name)
 
 
 def _mark_anew(path: str, newest: Mark) -> None:

@@ -214,6 +214,6 @@ def test_frames_are_found_behind_junk() -> None:
 
 
 def test_a_salvage_says_where_the_files_are() -> None:
-    done = Salvage("a.duckdb", ("a.damaged-1.duckdb",), 5, 0, (), ())
+    done = Salvage("a.duckdb", ("a.damaged-1.duckdb",), 5, 0, (), 0, ())
 
     assert "'a.damaged-1.duckdb'" in str(done)

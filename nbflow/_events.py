@@ -25,6 +25,8 @@ __all__ = [
     "Custom",
     "Event",
     "Interrupted",
+    "MessageStreamed",
+    "NestedSaved",
     "ItemDeleted",
     "ItemPut",
     "ItemTouched",
@@ -331,6 +333,45 @@ class ValueNoted(Struct, frozen=True):
     value: Payload
 
 
+class MessageStreamed(Struct, frozen=True):
+    """A chat message, or a part of one, on its way to whoever reads along.
+
+    Attributes
+    ----------
+    call_id : str
+        The call in whose body it came; empty for the run's own.
+    message_id : str
+        Parts of one message share it.
+    data : Payload
+        The message or its part.
+    metadata : dict
+        What the model says of itself, JSON-like; with a message's first part only.
+    """
+
+    call_id: str
+    message_id: str
+    data: Payload
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+class NestedSaved(Struct, frozen=True):
+    """A nested run with a history of its own finished, and saved for its next one.
+
+    Attributes
+    ----------
+    namespace : str
+        Names of the bodies around it, the same in every run of the thread.
+    place : str
+        Identity of its body's place in this run.
+    value : Payload
+        What the next nested run at this namespace gets as `previous`.
+    """
+
+    namespace: str
+    place: str
+    value: Payload
+
+
 class Custom(Struct, frozen=True):
     """A body or a task wrote to the stream."""
 
@@ -385,11 +426,14 @@ class RunFinished(Struct, frozen=True):
         What the next run gets as `previous`; None where it is `value`.
     checkpoint_id : str
         Id of the end's checkpoint.
+    cached : bool
+        Whether the body did not run: its result came from the cache.
     """
 
     value: Payload
     save: Payload | None
     checkpoint_id: str
+    cached: bool = False
 
 
 class RunFailed(Struct, frozen=True):
@@ -591,6 +635,8 @@ Event: TypeAlias = (
     | Answered
     | ValueNoted
     | Custom
+    | MessageStreamed
+    | NestedSaved
     | StepReached
     | StreamCut
     | RunFinished

@@ -9,12 +9,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nbflow._engine.ids import digest
+from nbflow._engine.ids import digest, place_below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nbflow._engine.run import Run
+    from nbflow._engine.run import Run, Settings
     from nbflow._engine.timeouts import Deadline
     from nbflow._values import Interrupt
 
@@ -37,9 +37,20 @@ class Scope:
         The loop an asynchronous body runs on; None for a synchronous body.
     nested : bool, default False
         Whether it is inside of a nested run.
+    above : Scope or None
+        The body that this one was called in; None for the run's own.
 
     Attributes
     ----------
+    settings : Settings or None
+        What a nested run was given; None is what the body above has.
+    branch : tuple of str
+        What a nested run's namespace has before its name: which one of the
+        body above it is. Empty for the first.
+    fresh : bool
+        Whether nothing recorded is used here: a nested run without a history.
+    is_run : bool
+        Whether it is the own body of a nested run.
     holds_place : bool
         Whether the body counts as a running task.
     open_calls : int
@@ -56,11 +67,18 @@ class Scope:
         body is; empty before.
     deadline : Deadline or None
         What bounds the attempt in time.
+    cached : bool
+        Whether the body's result came from the cache.
     """
 
     keeps = False
     left = ""
     deadline: Deadline | None = None
+    cached = False
+    settings: Settings | None = None
+    branch: tuple[str, ...] = ()
+    fresh = False
+    is_run = False
 
     def __init__(
         self,
@@ -70,9 +88,13 @@ class Scope:
         name: str = "",
         loop: asyncio.AbstractEventLoop | None = None,
         nested: bool = False,
+        above: Scope | None = None,
     ) -> None:
         self.parent_id = parent_id
         self.name = name
+        self.above = above
+        if above is not None and above.settings is not None:
+            self.settings, self.fresh = above.settings, above.fresh
         self.loop = loop
         self.nested = nested
         self.holds_place = False
@@ -99,9 +121,13 @@ class Scope:
             name=self.name,
             loop=self.loop,
             nested=self.nested,
+            above=self.above,
         )
+        scope.settings, scope.branch = self.settings, self.branch
+        scope.fresh, scope.is_run = self.fresh, self.is_run
         scope.holds_place = self.lend()
         scope.keeps = self.keeps
+        self.left = "another attempt was made"
         # A question is pending whatever becomes of the attempt that asked it.
         scope.asked = self.asked
         scope.asked_at = self.asked_at
@@ -123,6 +149,25 @@ class Scope:
         if self._place is None:
             self._place = self._make_place()
         return self._place
+
+    @property
+    def body_id(self) -> str:
+        """Identity of this body: its call, or the run's own."""
+        return self.parent_id or digest(self.place, self.name)
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The bodies around this one, itself last, each as ``name:identity``."""
+        own = f"{self.name}:{self.body_id}"
+        return (own,) if self.above is None else (*self.above.path, *self.branch, own)
+
+    @property
+    def namespace(self) -> tuple[str, ...]:
+        """What a stream calls the run that this body is in; empty for the root."""
+        scope = self
+        while scope.above is not None and not scope.is_run:
+            scope = scope.above
+        return () if scope.above is None else (*scope.above.path, *scope.branch)
 
     def count(self, *key: str) -> int:
         """Return how often this key was counted here before."""
@@ -178,7 +223,7 @@ class Scope:
         It holds no code, so that calls below an edited task keep their identity.
         """
         ordinal = self.count(name, args_key)
-        return lambda: digest(self.place, name, args_key, str(ordinal))
+        return lambda: place_below(self.place, name, args_key, ordinal)
 
 
 class _Lane:
@@ -222,6 +267,11 @@ class RunContext:
     scope: Scope
     attempt: int = 1
     began_at: float = 0.0
+
+    @property
+    def settings(self) -> Settings:
+        """What this body's run was started with; a nested run has its own."""
+        return self.scope.settings or self.run.settings
 
 
 _current: ContextVar[RunContext | None] = ContextVar("nbflow_run", default=None)

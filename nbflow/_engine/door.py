@@ -22,7 +22,7 @@ def get_config() -> dict[str, Any]:
     RuntimeError
         Called outside of a run.
     """
-    return dict(require("get_config").run.settings.config)
+    return dict(require("get_config").settings.config)
 
 
 def get_store() -> Any:
@@ -33,7 +33,7 @@ def get_store() -> Any:
     RuntimeError
         Called outside of a run.
     """
-    return require("get_store").run.settings.store
+    return require("get_store").settings.store
 
 
 def get_stream_writer() -> StreamWriter:

@@ -183,7 +183,7 @@ def fill(names: list[str], context: RunContext) -> dict[str, Any]:
 
 
 def _value_of(name: str, context: RunContext) -> Any:
-    settings = context.run.settings
+    settings = context.settings
     match name:
         case "config":
             return dict(settings.config)
@@ -192,16 +192,11 @@ def _value_of(name: str, context: RunContext) -> Any:
         case "store":
             return settings.store
         case "previous":
-            return _previous_of(context)
+            return settings.previous()
         case "runtime":
             return runtime_of(context)
         case _:
             raise AssertionError(name)
-
-
-def _previous_of(context: RunContext) -> Any:
-    # A nested run is part of its parent's: nothing was saved under it before.
-    return None if context.scope.nested else context.run.settings.previous()
 
 
 def writer_of(context: RunContext) -> StreamWriter:
@@ -211,13 +206,13 @@ def writer_of(context: RunContext) -> StreamWriter:
 
 def runtime_of(context: RunContext) -> Runtime[Any]:
     """Return the body's runtime."""
-    settings = context.run.settings
+    settings = context.settings
     return Runtime(
         context=settings.context,
         store=settings.store,
         stream_writer=writer_of(context),
         heartbeat=partial(_beat, context),
-        previous=_previous_of(context),
+        previous=settings.previous(),
         execution_info=_execution_info(context),
         control=settings.control,
     )
@@ -225,12 +220,9 @@ def runtime_of(context: RunContext) -> Runtime[Any]:
 
 def _execution_info(context: RunContext) -> ExecutionInfo:
     settings, scope = context.run.settings, context.scope
-    namespace = f"{settings.workflow}:{settings.run_id}"
-    if scope.parent_id:
-        namespace += f"|{scope.name}:{scope.parent_id}"
     return ExecutionInfo(
         checkpoint_id=settings.checkpoint_id,
-        checkpoint_ns=namespace,
+        checkpoint_ns="|".join(scope.path),
         task_id=scope.parent_id,
         thread_id=settings.thread_id or None,
         run_id=settings.run_id,

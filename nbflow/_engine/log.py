@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nbflow import serde
 from nbflow._engine.ids import now
-from nbflow._events import Custom, Record, StreamCut
+from nbflow._events import Custom, MessageStreamed, Record, StreamCut
 from nbflow._values import Payload
 from nbflow.errors import UnstorableValueError
 
@@ -69,6 +69,16 @@ class Log:
         """Whether an outcome has to be on disk before it is used."""
         return self.saver is not None and self.durability == "sync"
 
+    def observe(self, observer: Callable[[Record], None]) -> None:
+        """Have `observer` called with every record from now on."""
+        with self._lock:
+            self._observers = (*self._observers, observer)
+
+    def forget(self, observer: Callable[[Record], None]) -> None:
+        """Undo `observe`."""
+        with self._lock:
+            self._observers = tuple(o for o in self._observers if o != observer)
+
     def payload(self, value: Any, *, root: str, task: str = "") -> Payload:
         """Return a value as events hold it.
 
@@ -80,7 +90,10 @@ class Log:
         if self.saver is None:
             return Payload(None, value)
         try:
-            return Payload(serde.encode(value, root=root), value)
+            encoded = serde.encode_with_report(value, root=root)
+            if encoded.streams:
+                return self.saver.keep(encoded.write, value)
+            return Payload(encoded.tree, value)
         except UnstorableValueError as error:
             raise UnstorableValueError(
                 error.path, error.type_name, why=error.why, task=task
@@ -110,14 +123,28 @@ class Log:
         What can't be stored is shown as it is and stored as a short text. A run
         stores `STREAM_LIMIT_BYTES` of chunks; what comes later is only shown.
         """
-        data = None
-        if self.saver is not None and self._streamed <= STREAM_LIMIT_BYTES:
-            data = _encode_or_preview(chunk)
-            self._streamed += len(data)
-            if self._streamed > STREAM_LIMIT_BYTES:
-                self.write(StreamCut(STREAM_LIMIT_BYTES))
-                data = None
-        event = Custom(call_id, Payload(data, chunk))
+        data = self._streamable(chunk)
+        self._stream(Custom(call_id, Payload(data, chunk)), data)
+
+    def write_message(
+        self, call_id: str, message_id: str, part: Any, metadata: dict[str, Any]
+    ) -> None:
+        """Write a part of a chat message; it counts as a chunk of the custom stream."""
+        data = self._streamable(part)
+        event = MessageStreamed(call_id, message_id, Payload(data, part), metadata)
+        self._stream(event, data)
+
+    def _streamable(self, chunk: Any) -> bytes | None:
+        if self.saver is None or self._streamed > STREAM_LIMIT_BYTES:
+            return None
+        data = _encode_or_preview(chunk)
+        self._streamed += len(data)
+        if self._streamed <= STREAM_LIMIT_BYTES:
+            return data
+        self.write(StreamCut(STREAM_LIMIT_BYTES))
+        return None
+
+    def _stream(self, event: Event, data: bytes | None) -> None:
         if data is None:
             self._show([self.record(event)])
         else:

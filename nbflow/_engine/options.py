@@ -14,6 +14,7 @@ from nbflow._values import Durability, OnDivergence, Replay
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from nbflow._engine.control import RunControl
     from nbflow._events import Record
 
 __all__ = ["Options", "Watch", "options_from"]
@@ -40,6 +41,8 @@ class Watch:
         Who answers, for the log.
     force : bool
         Go on even where an earlier stretch's task still holds the thread.
+    tokens : bool
+        Have LangChain's chat models stream, so that their tokens are in the log.
     """
 
     observers: tuple[Callable[[Record], None], ...] = ()
@@ -47,6 +50,7 @@ class Watch:
     cell: str = ""
     by: str = ""
     force: bool = False
+    tokens: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,12 @@ class Options:
         The dictionary as bodies get it.
     metadata : dict
         What is kept with each checkpoint.
+    checkpoint_id : str or None
+        The checkpoint of the thread to go on from; None is its newest.
+    control : RunControl or None
+        Asks the run from outside to end early.
+    interrupt_before : tuple of str
+        Workflows to stop before; ``"*"`` is each.
     """
 
     thread_id: str | None
@@ -72,6 +82,9 @@ class Options:
     replay: Replay = "changed"
     context: Any = None
     watch: Watch = field(default_factory=Watch)
+    checkpoint_id: str | None = None
+    control: RunControl | None = None
+    interrupt_before: tuple[str, ...] = ()
 
 
 def options_from(
@@ -80,6 +93,8 @@ def options_from(
     durability: str | None = None,
     context: Any = None,
     watch: Watch | None = None,
+    control: RunControl | None = None,
+    interrupt_before: tuple[str, ...] = (),
 ) -> Options:
     """Read a config dictionary.
 
@@ -96,6 +111,8 @@ def options_from(
     """
     merged = _merged(config)
     configurable = merged["configurable"]
+    # It names where this run begins: runs that are begun inside have their own.
+    checkpoint_id = configurable.pop("checkpoint_id", None)
     thread_id = configurable.get("thread_id")
     limit = merged.get("max_concurrency") or DEFAULT_MAX_CONCURRENCY
     if not isinstance(limit, int) or limit < 1:
@@ -105,13 +122,20 @@ def options_from(
         config=merged,
         metadata=_metadata(merged),
         max_concurrency=limit,
-        durability=_one_of("durability", durability or "async", Durability),
+        durability=_one_of(
+            "durability",
+            durability or configurable.get("__pregel_durability", "async"),
+            Durability,
+        ),
         on_divergence=_one_of(
             "on_divergence", configurable.get("on_divergence"), OnDivergence
         ),
         replay=_one_of("replay", configurable.get("replay", "changed"), Replay),
         context=context,
         watch=watch or Watch(),
+        checkpoint_id=None if checkpoint_id is None else str(checkpoint_id),
+        control=control,
+        interrupt_before=interrupt_before,
     )
 
 
@@ -122,7 +146,7 @@ def _merged(config: Mapping[str, Any] | None) -> dict[str, Any]:
             f"not {config!r}"
         )
     around = current()
-    outer: Mapping[str, Any] = {} if around is None else around.run.settings.config
+    outer: Mapping[str, Any] = {} if around is None else around.settings.config
     merged = {**outer, **(config or {})}
     configurable = {**outer.get("configurable", {}), **merged.get("configurable", {})}
     merged["configurable"] = configurable

@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
-from contextvars import copy_context
 from dataclasses import replace
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from nbflow._engine.begin import Settled, begin
+from nbflow._engine.asking import Asked
+from nbflow._engine.batching import (
+    batched,
+    batched_async,
+    configs_for,
+    shared_threads,
+)
+from nbflow._engine.caching import namespace_of
 from nbflow._engine.code import code_of
-from nbflow._engine.context import current
-from nbflow._engine.drive import drive, drive_async
-from nbflow._engine.nested import call_nested, call_nested_async
-from nbflow._engine.options import Options, Watch, options_from
-from nbflow._engine.pool import pool
-from nbflow._engine.streaming import Projection, stream_modes
+from nbflow._engine.execution import execute, execute_async
+from nbflow._engine.reading import Reading
 from nbflow._engine.threads import Threads
-from nbflow.errors import WorkflowStopped
 
 if TYPE_CHECKING:
     from collections.abc import (
         AsyncGenerator,
         Callable,
         Generator,
-        Iterator,
         Mapping,
         Sequence,
     )
 
     from nbflow._engine.begin import Definition
-    from nbflow._engine.drive import End
-    from nbflow._engine.run import Run
-    from nbflow._events import Record
-    from nbflow._values import Durability, Interrupt, StreamMode
+    from nbflow._engine.control import RunControl
+    from nbflow._engine.execution import Ended
+    from nbflow._engine.options import Options
+    from nbflow._values import Durability, StreamMode
+    from nbflow.cache.base import BaseCache, Namespace
     from nbflow.checkpoint.base import BaseCheckpointSaver
 
 __all__ = ["Workflow"]
@@ -74,6 +74,41 @@ class Workflow(Threads, Generic[InputT, OutputT]):
         """Return this workflow with another saver."""
         return Workflow(replace(self._definition, saver=saver))
 
+    def clear_cache(self, nodes: Sequence[str] | None = None) -> None:
+        """Forget what the body returned in other runs; tasks have their own names.
+
+        Parameters
+        ----------
+        nodes : sequence of str, optional
+            The workflow's own name, or nothing, which means it too.
+
+        Raises
+        ------
+        ValueError
+            The workflow has no node of that name.
+        """
+        cache, namespaces = self._cached_nodes(nodes)
+        if cache is not None:
+            cache.clear(namespaces)
+
+    async def aclear_cache(self, nodes: Sequence[str] | None = None) -> None:
+        """Like `clear_cache`, off the event loop."""
+        cache, namespaces = self._cached_nodes(nodes)
+        if cache is not None:
+            await cache.aclear(namespaces)
+
+    def _cached_nodes(
+        self, nodes: Sequence[str] | None
+    ) -> tuple[BaseCache | None, list[Namespace]]:
+        for node in nodes or ():
+            if node != self.name:
+                raise ValueError(
+                    f"{self.name!r} has no node {node!r}. What its tasks returned is "
+                    "cleared by task.clear_cache(cache)."
+                )
+        namespaces = [namespace_of(self._definition.spec)]
+        return self._definition.cache, namespaces if nodes is None or nodes else []
+
     # Running.
 
     def invoke(
@@ -83,7 +118,14 @@ class Workflow(Threads, Generic[InputT, OutputT]):
         *,
         context: Any = None,
         stream_mode: StreamMode | Sequence[StreamMode] = "values",
+        print_mode: StreamMode | Sequence[StreamMode] = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: Literal["*"] | Sequence[str] | None = None,
+        interrupt_after: Literal["*"] | Sequence[str] | None = None,
         durability: Durability | None = None,
+        control: RunControl | None = None,
+        version: Literal["v1", "v2"] = "v1",
+        **deprecated: Any,
     ) -> Any:
         """Run the workflow to its end, a question or an error.
 
@@ -95,12 +137,24 @@ class Workflow(Threads, Generic[InputT, OutputT]):
         config : mapping, optional
             ``{"configurable": {"thread_id": ...}}``, required with a saver.
         context : Any, optional
-            Handed to bodies as ``runtime.context``.
+            Handed to bodies as ``runtime.context``; a dict is made into the
+            entrypoint's `context_schema`.
         stream_mode : str or sequence of str, default "values"
             With anything else than ``"values"`` the list of chunks is returned.
+        print_mode : str or sequence of str, optional
+            Modes whose chunks are printed as they come.
+        output_keys : str or sequence of str, optional
+            ``"__end__"`` is what the body returned, ``"__previous__"`` what it saved;
+            of several keys a dict.
+        interrupt_before, interrupt_after : "*" or sequence of str, optional
+            Names of workflows to stop before or after; None as input continues.
         durability : {"sync", "async", "exit"}, default "async"
             When outcomes are on disk: before they are used, soon after, or when
             the run ends.
+        control : RunControl, optional
+            Asks the run from elsewhere to end early.
+        version : {"v1", "v2"}, default "v1"
+            With ``"v2"`` a `GraphOutput` is returned.
 
         Returns
         -------
@@ -113,24 +167,25 @@ class Workflow(Threads, Generic[InputT, OutputT]):
             Nothing was run.
         WorkflowStopped
             The run was stopped.
+        GraphDrained
+            The run ended early because its `control` was asked to.
         Exception
             Whatever the body raised.
         """
-        if stream_mode != "values":
-            return list(
-                self.stream(
-                    input,
-                    config,
-                    context=context,
-                    stream_mode=stream_mode,
-                    durability=durability,
-                )
-            )
-        around = current()
-        if around is not None and self._definition.saver is None:
-            return call_nested(around, self._sync().spec, input)
-        options = options_from(config, durability=durability, context=context)
-        return _value(self.execute(input, options), options)
+        asked = Asked(
+            config=config,
+            context=context,
+            stream_mode=stream_mode,
+            print_mode=print_mode,
+            output_keys=output_keys,
+            interrupt_before=interrupt_before,
+            interrupt_after=interrupt_after,
+            durability=durability,
+            control=control,
+            version=version,
+            deprecated=deprecated,
+        )
+        return Reading(self, asked).result(input)
 
     async def ainvoke(
         self,
@@ -139,27 +194,30 @@ class Workflow(Threads, Generic[InputT, OutputT]):
         *,
         context: Any = None,
         stream_mode: StreamMode | Sequence[StreamMode] = "values",
+        print_mode: StreamMode | Sequence[StreamMode] = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: Literal["*"] | Sequence[str] | None = None,
+        interrupt_after: Literal["*"] | Sequence[str] | None = None,
         durability: Durability | None = None,
+        control: RunControl | None = None,
+        version: Literal["v1", "v2"] = "v1",
+        **deprecated: Any,
     ) -> Any:
         """Like `invoke`, on the running loop; a synchronous body gets a thread."""
-        if stream_mode != "values":
-            chunks = self.astream(
-                input,
-                config,
-                context=context,
-                stream_mode=stream_mode,
-                durability=durability,
-            )
-            return [chunk async for chunk in chunks]
-        around = current()
-        if around is not None and self._definition.saver is None:
-            if self._definition.spec.is_async:
-                return await call_nested_async(around, self._definition.spec, input)
-            return await asyncio.to_thread(
-                call_nested, around, self._definition.spec, input
-            )
-        options = options_from(config, durability=durability, context=context)
-        return _value(await self.aexecute(input, options), options)
+        asked = Asked(
+            config=config,
+            context=context,
+            stream_mode=stream_mode,
+            print_mode=print_mode,
+            output_keys=output_keys,
+            interrupt_before=interrupt_before,
+            interrupt_after=interrupt_after,
+            durability=durability,
+            control=control,
+            version=version,
+            deprecated=deprecated,
+        )
+        return await Reading(self, asked).result_async(input)
 
     def stream(
         self,
@@ -168,109 +226,187 @@ class Workflow(Threads, Generic[InputT, OutputT]):
         *,
         context: Any = None,
         stream_mode: StreamMode | Sequence[StreamMode] | None = None,
+        print_mode: StreamMode | Sequence[StreamMode] = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: Literal["*"] | Sequence[str] | None = None,
+        interrupt_after: Literal["*"] | Sequence[str] | None = None,
         durability: Durability | None = None,
+        control: RunControl | None = None,
+        subgraphs: bool = False,
+        debug: bool | None = None,
+        version: Literal["v1", "v2"] = "v1",
+        **deprecated: Any,
     ) -> Generator[Any, None, None]:
         """Run the workflow and yield what happens, as it happens.
 
-        Parameters are those of `invoke`.
+        Parameters not listed here are those of `invoke`.
 
         Parameters
         ----------
-        stream_mode : {"updates", "values", "custom"} or sequence, default "updates"
-            Each finished task, the result, or what bodies write. With a sequence
-            chunks are ``(mode, chunk)``.
+        stream_mode : str or sequence of str, default "updates"
+            ``"updates"``: each finished task. ``"values"``: the result.
+            ``"custom"``: what bodies write. ``"messages"``: the tokens of chat
+            models, each with where it came from. ``"tasks"``: begin and end of each
+            call. ``"checkpoints"``: the thread's checkpoints. ``"debug"``: the
+            two before. With a sequence chunks are ``(mode, chunk)``.
+        subgraphs : bool, default False
+            Show nested runs too: chunks then begin with their namespace.
+        debug : bool, optional
+            Print updates and values.
+        version : {"v1", "v2"}, default "v1"
+            With ``"v2"`` chunks are dicts of ``type``, ``ns`` and ``data``.
 
         Yields
         ------
         Any
             Chunks. Leaving the loop early stops the run.
         """
-        self._sync()
-        feed = _Feed(self.name, stream_mode)
-        options = options_from(
-            config, durability=durability, context=context, watch=feed.watch()
+        asked = Asked(
+            config=config,
+            context=context,
+            stream_mode=stream_mode,
+            print_mode=print_mode,
+            output_keys=output_keys,
+            interrupt_before=interrupt_before,
+            interrupt_after=interrupt_after,
+            durability=durability,
+            control=control,
+            subgraphs=subgraphs,
+            debug=debug,
+            version=version,
+            deprecated=deprecated,
         )
-        return self._streamed(input, options, feed)
+        return Reading(self, asked).chunks(input)
 
-    def _streamed(
-        self, given: Any, options: Options, feed: _Feed
-    ) -> Generator[Any, None, None]:
-        queue: SimpleQueue[Any] = SimpleQueue()
-        feed.put = queue.put
-        ends: list[End | Settled | BaseException] = []
-
-        def work() -> None:
-            try:
-                ends.append(self.execute(given, options))
-            except BaseException as error:  # noqa: BLE001 - raised where it is streamed
-                ends.append(error)
-            queue.put(_LAST)
-
-        pool.submit(functools.partial(copy_context().run, work))
-        finished = False
-        try:
-            while (chunk := queue.get()) is not _LAST:
-                yield chunk
-            finished = True
-        finally:
-            if not finished:
-                feed.stop("nobody reads its stream any more")
-        yield from feed.rest(ends[0])
-        _raise_from(ends[0], options)
-
-    async def astream(
+    def astream(
         self,
         input: InputT | Any,  # noqa: A002 - LangGraph's name
         config: Mapping[str, Any] | None = None,
         *,
         context: Any = None,
         stream_mode: StreamMode | Sequence[StreamMode] | None = None,
+        print_mode: StreamMode | Sequence[StreamMode] = (),
+        output_keys: str | Sequence[str] | None = None,
+        interrupt_before: Literal["*"] | Sequence[str] | None = None,
+        interrupt_after: Literal["*"] | Sequence[str] | None = None,
         durability: Durability | None = None,
+        control: RunControl | None = None,
+        subgraphs: bool = False,
+        debug: bool | None = None,
+        version: Literal["v1", "v2"] = "v1",
+        **deprecated: Any,
     ) -> AsyncGenerator[Any, None]:
         """Like `stream`, on the running event loop."""
-        feed = _Feed(self.name, stream_mode)
-        options = options_from(
-            config, durability=durability, context=context, watch=feed.watch()
+        asked = Asked(
+            config=config,
+            context=context,
+            stream_mode=stream_mode,
+            print_mode=print_mode,
+            output_keys=output_keys,
+            interrupt_before=interrupt_before,
+            interrupt_after=interrupt_after,
+            durability=durability,
+            control=control,
+            subgraphs=subgraphs,
+            debug=debug,
+            version=version,
+            deprecated=deprecated,
         )
-        loop = asyncio.get_running_loop()
-        queue: asyncio.Queue[Any] = asyncio.Queue()
-        feed.put = lambda chunk: loop.call_soon_threadsafe(queue.put_nowait, chunk)
-        work = loop.create_task(self.aexecute(input, options))
-        work.add_done_callback(lambda _: feed.put(_LAST))
-        try:
-            while (chunk := await queue.get()) is not _LAST:
-                yield chunk
-        finally:
-            if not work.done():
-                feed.stop("nobody reads its stream any more")
-                await asyncio.wait([work])
-        end = work.result()
-        for chunk in feed.rest(end):
-            yield chunk
-        _raise_from(end, options)
+        return Reading(self, asked).chunks_async(input)
 
-    # The same, for a session: what happened, as a value.
+    def batch(
+        self,
+        inputs: Sequence[InputT | Any],
+        config: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **arguments: Any,
+    ) -> list[Any]:
+        """Run the workflow for each input, side by side.
 
-    def execute(self, given: Any, options: Options) -> End | Settled:
+        Parameters
+        ----------
+        inputs : sequence
+            One for each run.
+        config : mapping or sequence of mapping, optional
+            For all, or one for each. ``max_concurrency`` of the first bounds the
+            runs at once, as well as the tasks of each.
+        return_exceptions : bool, default False
+            Put a run's exception into the list instead of raising the first.
+        **arguments
+            As for `invoke`.
+
+        Returns
+        -------
+        list
+            Results in the order of the inputs.
+
+        Raises
+        ------
+        ThreadBusyError
+            Two of them name one thread; none of them is run.
+        """
+        configs = configs_for(inputs, config)
+        busy = self._busy(configs, return_exceptions=return_exceptions)
+        works = [
+            _raiser(busy[number])
+            if number in busy
+            else partial(self.invoke, given, configs[number], **arguments)
+            for number, given in enumerate(inputs)
+        ]
+        limit = (configs[0] or {}).get("max_concurrency") if configs else None
+        return batched(works, limit=limit, return_exceptions=return_exceptions)
+
+    async def abatch(
+        self,
+        inputs: Sequence[InputT | Any],
+        config: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **arguments: Any,
+    ) -> list[Any]:
+        """Like `batch`, on the running loop."""
+        configs = configs_for(inputs, config)
+        busy = self._busy(configs, return_exceptions=return_exceptions)
+        works = [
+            _raiser_async(busy[number])
+            if number in busy
+            else partial(self.ainvoke, given, configs[number], **arguments)
+            for number, given in enumerate(inputs)
+        ]
+        limit = (configs[0] or {}).get("max_concurrency") if configs else None
+        return await batched_async(
+            works, limit=limit, return_exceptions=return_exceptions
+        )
+
+    def _busy(
+        self, configs: Sequence[Mapping[str, Any] | None], *, return_exceptions: bool
+    ) -> dict[int, Exception]:
+        found: dict[int, Exception] = {}
+        if self._definition.saver is not None:
+            found.update(shared_threads(configs))
+        if found and not return_exceptions:
+            raise found[min(found)]
+        return found
+
+    # What a session calls.
+
+    def execute(self, given: Any, options: Options) -> Ended:
         """Run a synchronous body in this thread and return how it ended."""
-        definition = self._sync()
-        ready = begin(definition, given, options)
-        if isinstance(ready, Settled):
-            return ready
-        return drive(ready.run, definition.spec, ready.given)
+        return execute(self.synchronous(), given, options)
 
-    async def aexecute(self, given: Any, options: Options) -> End | Settled:
+    async def aexecute(self, given: Any, options: Options) -> Ended:
         """Run a body of either kind, and return how it ended."""
-        if not self._definition.spec.is_async:
-            end: End | Settled
-            end = await _in_thread(functools.partial(self.execute, given, options))
-            return end
-        ready = await asyncio.to_thread(begin, self._definition, given, options)
-        if isinstance(ready, Settled):
-            return ready
-        return await drive_async(ready.run, self._definition.spec, ready.given)
+        return await execute_async(self._definition, given, options)
 
-    def _sync(self) -> Definition:
+    def synchronous(self) -> Definition:
+        """Return the definition of a synchronous body.
+
+        Raises
+        ------
+        TypeError
+            The body is asynchronous.
+        """
         if self._definition.spec.is_async:
             raise TypeError(
                 f"No synchronous function provided to {self.name!r}. It is 'async "
@@ -279,92 +415,15 @@ class Workflow(Threads, Generic[InputT, OutputT]):
         return self._definition
 
 
-_LAST = object()
+def _raiser(error: Exception) -> Callable[[], Any]:
+    def work() -> Any:
+        raise error
+
+    return work
 
 
-class _Feed:
-    """A run's records on their way to whoever iterates over its stream."""
+def _raiser_async(error: Exception) -> Callable[[], Any]:
+    async def work() -> Any:
+        raise error
 
-    def __init__(self, workflow: str, mode: str | Sequence[str] | None) -> None:
-        self._modes, self._named = stream_modes(mode, "updates")
-        self._projection = Projection(workflow, self._modes, self._questions)
-        self._run: Run | None = None
-        self._stopped: str | None = None
-        self.put: Callable[[Any], object] = lambda _chunk: None
-
-    def watch(self) -> Watch:
-
-        return Watch(observers=(self._see,), on_run=self._on_run)
-
-    def _on_run(self, run: Run) -> None:
-        self._run = run
-        if self._stopped is not None:
-            run.stop(self._stopped)
-
-    def _questions(self) -> tuple[Interrupt, ...]:
-        return () if self._run is None else self._run.asked
-
-    def _see(self, record: Record) -> None:
-        for mode, chunk in self._projection.chunks(record):
-            self.put((mode, chunk) if self._named else chunk)
-
-    def stop(self, reason: str) -> None:
-        self._stopped = reason
-        if self._run is not None:
-            self._run.stop(reason)
-
-    def rest(self, end: End | Settled | BaseException) -> Iterator[Any]:
-        """Yield what a thread that had nothing to run holds."""
-        if not isinstance(end, Settled):
-            return
-        for mode in self._modes:
-            chunk: Any = None
-            if end.interrupts and mode != "custom":
-                chunk = {"__interrupt__": end.interrupts}
-            elif mode == "values":
-                chunk = end.value
-            if chunk is not None:
-                yield (mode, chunk) if self._named else chunk
-
-
-async def _in_thread(work: Callable[[], Any]) -> Any:
-    # Not asyncio's own pool: it is bounded, and bodies wait for other bodies.
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Any] = loop.create_future()
-
-    def settle(value: Any, error: BaseException | None) -> None:
-        if done.cancelled():
-            return
-        if error is None:
-            done.set_result(value)
-        else:
-            done.set_exception(error)
-
-    def perform() -> None:
-        value, error = None, None
-        try:
-            value = work()
-        except BaseException as raised:  # noqa: BLE001 - raised where it is awaited
-            error = raised
-        loop.call_soon_threadsafe(settle, value, error)
-
-    pool.submit(functools.partial(copy_context().run, perform))
-    return await done
-
-
-def _value(end: End | Settled, options: Options) -> Any:
-    _raise_from(end, options)
-    if end.interrupts:
-        return {"__interrupt__": list(end.interrupts)}
-    return end.value
-
-
-def _raise_from(end: End | Settled | BaseException, options: Options) -> None:
-    if isinstance(end, BaseException):
-        raise end
-    if isinstance(end, Settled):
-        return
-    if end.error is not None:
-        raise end.error
-    if end.status == "cancelled":
-        raise WorkflowStopped(options.thread_id or "", end.reason)
+    return work

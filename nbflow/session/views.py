@@ -20,6 +20,8 @@ from nbflow._events import (
     Custom,
     Event,
     Interrupted,
+    MessageStreamed,
+    NestedSaved,
     ItemDeleted,
     ItemPut,
     ItemTouched,
@@ -418,7 +420,14 @@ class _Draft:
                 self._finish_run(value, at)
             case ThreadDeleted():
                 self.changes["is_deleted"] = True
-            case CodeSeen() | Compacted() | StepReached() | ValueNoted():
+            case (
+                CodeSeen()
+                | Compacted()
+                | MessageStreamed()
+                | NestedSaved()
+                | StepReached()
+                | ValueNoted()
+            ):
                 pass
             case (
                 ItemPut() | ItemTouched() | ItemDeleted() | CacheSet() | CacheCleared()

@@ -1,0 +1,109 @@
+"""A run from its input to its end, in this thread or on this loop."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from nbflow._engine.begin import Settled, begin
+from nbflow._engine.drive import End, drive, drive_async
+from nbflow._engine.pool import pool
+from nbflow._engine.tokens import listen_to_models
+from nbflow._events import RunInterrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nbflow._engine.begin import Definition, Ready
+    from nbflow._engine.options import Options
+
+__all__ = ["Ended", "execute", "execute_async", "in_thread"]
+
+Ended: TypeAlias = End | Settled
+
+
+def execute(definition: Definition, given: Any, options: Options) -> Ended:
+    """Run a synchronous body in this thread and return how it ended.
+
+    Raises
+    ------
+    TypeError
+        The body is asynchronous.
+    RuntimeError
+        The workflow is made for the inside of others only.
+    """
+    _check_root(definition)
+    ready = begin(definition, given, options)
+    if isinstance(ready, Settled):
+        return ready
+    if _stops_before(definition, ready, options):
+        return _stop(ready)
+    if options.watch.tokens:
+        listen_to_models()
+    return drive(ready.run, definition.spec, ready.given)
+
+
+async def execute_async(definition: Definition, given: Any, options: Options) -> Ended:
+    """Run a body of either kind, and return how it ended."""
+    _check_root(definition)
+    if not definition.spec.is_async:
+        end: Ended = await in_thread(partial(execute, definition, given, options))
+        return end
+    ready = await asyncio.to_thread(begin, definition, given, options)
+    if isinstance(ready, Settled):
+        return ready
+    if _stops_before(definition, ready, options):
+        return await asyncio.to_thread(_stop, ready)
+    if options.watch.tokens:
+        listen_to_models()
+    return await drive_async(ready.run, definition.spec, ready.given)
+
+
+def _check_root(definition: Definition) -> None:
+    if definition.keeps:
+        raise RuntimeError("checkpointer=True cannot be used for root graphs.")
+
+
+def _stops_before(definition: Definition, ready: Ready, options: Options) -> bool:
+    # Only a run that begins: one that goes on was stopped here, or is past it.
+    names = options.interrupt_before
+    wanted = "*" in names or definition.spec.name in names
+    return wanted and not ready.run.recorded.resumed
+
+
+def _stop(ready: Ready) -> End:
+    try:
+        ready.run.log.end(RunInterrupted(()))
+    finally:
+        ready.run.close()
+    return End("interrupted")
+
+
+async def in_thread(work: Callable[[], Any]) -> Any:
+    """Run `work` in a thread of its own, in a copy of this context.
+
+    Not in asyncio's own pool: that is bounded, and bodies wait for other bodies.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+
+    def settle(value: Any, error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is None:
+            done.set_result(value)
+        else:
+            done.set_exception(error)
+
+    def perform() -> None:
+        value, error = None, None
+        try:
+            value = work()
+        except BaseException as raised:  # noqa: BLE001 - raised where it is awaited
+            error = raised
+        loop.call_soon_threadsafe(settle, value, error)
+
+    pool.submit(partial(copy_context().run, perform))
+    return await done

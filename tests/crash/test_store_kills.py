@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nbflow.checkpoint.duckdb import DuckDBSaver
+from nbflow.checkpoint.duckdb import DuckDBSaver, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,6 +174,8 @@ def test_no_kill_loses_what_was_acknowledged(
     for path, name, killed in everyone:
         with DuckDBSaver(path) as saver:
             lost += lost_of(saver, name, killed)
+    for whole in {path for path, _, _ in everyone}:
+        assert not check(whole).findings  # every value, those in files too
     note("kill -9 of six threads that write", kills, acknowledged, f"{lost} lost")
     assert acknowledged > kills
     assert lost == 0

@@ -171,6 +171,14 @@ def test_a_forked_child_does_not_keep_the_lock_of_its_parent(
     assert heads == []
 
 
+CALLS = "trace=write,writev,pwrite64,fsync,fdatasync,rename,renameat,renameat2"
+STEPS = {
+    "row written": r"write(v|64)?\(\d+<[^>]*\.wal>",
+    "row synced": r"sync\(\d+<[^>]*\.wal>.* = 0",
+    "value synced": r"sync\(\d+<[^>]*\.part>.* = 0",
+    "value named": r"rename.*\.part\".* = 0",
+    "name synced": r"sync\(\d+<[^>]*\.blobs>.* = 0",
+}
 ACKNOWLEDGED = """
     saver = DuckDBSaver(sys.argv[1])
     for text in ("small", "x" * 300_000, "small"):
@@ -192,30 +200,35 @@ def test_a_completed_sync_stands_before_each_acknowledgement(
     path: Path, tmp_path: Path, run_child: RunChild
 ) -> None:
     trace = tmp_path / "trace"
-    calls = "trace=write,writev,pwrite64,fsync,fdatasync"
 
     child = run_child(
-        ACKNOWLEDGED, path, before=("strace", "-fy", "-e", calls, "-o", str(trace))
+        ACKNOWLEDGED, path, before=("strace", "-fy", "-e", CALLS, "-o", str(trace))
     )
 
     assert child.stdout == "acknowledged\n" * 3, child.stderr
-    assert list(acknowledgements(trace.read_text())) == [(True, True)] * 3
+    small, large, last = acknowledgements(trace.read_text())
+    row = ["row written", "row synced"]
+    assert small[-2:] == row
+    assert last[-2:] == row
+    value = ["value synced", "value named", "name synced"]
+    assert [step for step in large if step not in row][:3] == value
+    assert large.index("name synced") < large.index("row written")
+    assert large[-2:] == row
 
 
-def acknowledgements(trace: str) -> Iterator[tuple[bool, bool]]:
-    """Say of each whether there was a row before it, and whether it was synced."""
+def acknowledgements(trace: str) -> Iterator[list[str]]:
+    """Say of each what had been done for it, step by step, when it was given."""
     begun: dict[str, str] = {}
-    is_written = is_synced = False
+    steps: list[str] = []
     for line in trace.splitlines():
         thread, _, call = line.partition(" ")
         if call.lstrip().startswith("<..."):
             call = f"{begun.pop(thread)} {call}"
         elif "<unfinished" in call:
             begun[thread] = call
-        if re.search(r"write(v|64)?\(\d+<[^>]*\.wal>", call):
-            is_written, is_synced = True, False
-        elif re.search(r"sync\(\d+<[^>]*\.wal>.* = 0", call):
-            is_synced = True
-        elif "acknowledged" in call and "resumed" not in call:
-            yield is_written, is_synced
-            is_written = is_synced = False
+        if "acknowledged" in call and "resumed" not in call:
+            yield steps
+            steps = []
+        for step, pattern in STEPS.items():
+            if re.search(pattern, call) and steps[-1:] != [step]:
+                steps.append(step)

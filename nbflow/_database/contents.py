@@ -11,29 +11,32 @@ import threading
 from abc import ABC, abstractmethod
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
+from nbflow._database.item_reads import read_column
 from nbflow._database.item_views import KEPT_ENTRIES, KEPT_ITEMS
 from nbflow._database.reads import read_rows
 from nbflow._database.rows import pack
 from nbflow._events import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from nbflow._database.database import Database
+    from nbflow._database.item_reads import Column
     from nbflow._events import Event
 
 __all__ = ["CacheContents", "Change", "Contents", "Held", "StoreContents"]
 
 Namespace: TypeAlias = tuple[str, ...]
+_Read = TypeVar("_Read")
 
 
-@dataclass(slots=True, eq=False)
-class Held:
+# There may be a million, in no cycle: the garbage collector passes them by.
+class Held(msgspec.Struct, eq=False, gc=False):
     """What is held of an item or of an entry of the cache; times as in its event.
 
     Attributes
@@ -200,15 +203,30 @@ class Contents(ABC):
         What was replaced or deleted since, and is not in the file any more because
         of a compaction, is left out.
         """
-        asked = list(wanted)
-        if any(held.seq == 0 for held in asked):
-            database.writer.flush()
-        found = read_rows(database, [held.seq for held in asked])
-        late = [held.seq for held in asked if held.seq not in found]
-        if late:
-            database.writer.flush()
-            found |= read_rows(database, late)
-        return found
+        return _written(database, wanted, partial(read_rows, database))
+
+    @staticmethod
+    def data(
+        database: Database, wanted: Iterable[Held], column: Column
+    ) -> dict[int, bytes]:
+        """Return the bytes of one column of items by their `seq`; else as `fetch`."""
+        return _written(database, wanted, partial(read_column, database, column))
+
+
+def _written(
+    database: Database,
+    wanted: Iterable[Held],
+    read: Callable[[list[int]], dict[int, _Read]],
+) -> dict[int, _Read]:
+    asked = list(wanted)
+    if any(held.seq == 0 for held in asked):
+        database.writer.flush()
+    found = read([held.seq for held in asked])
+    late = [held.seq for held in asked if held.seq not in found]
+    if late:  # What another thread puts at this moment is not written yet.
+        database.writer.flush()
+        found |= read(late)
+    return found
 
 
 class StoreContents(Contents):

@@ -20,7 +20,7 @@ FROM (
         arg_max(octet_length(value), seq) FILTER (kind = 'ItemPut') AS value_bytes,
         arg_max(kind, seq) AS newest_kind, arg_max(detail, seq) AS newest
     FROM log WHERE kind IN ('ItemPut', 'ItemTouched', 'ItemDeleted')
-    GROUP BY detail -> 'namespace', detail -> 'key'
+    GROUP BY detail ->> 'namespace', detail ->> 'key'
 )
 WHERE newest_kind <> 'ItemDeleted' AND seq IS NOT NULL
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Self, TypeAlias, cast
 
 from nbflow._database.contents import Change, Held, StoreContents
@@ -201,9 +202,15 @@ class DuckDBStore(BaseStore):
             for namespace, entries in self._contents.spaces.items()
             if namespace[:depth] == prefix
         ]
-        live = [held for each in spaces for held in each.values() if held.is_live(now)]
+        # As `is_live`, but without a call for each of maybe a million.
+        live = [
+            held
+            for each in spaces
+            for held in each.values()
+            if held.expires_at is None or now < held.expires_at
+        ]
         if len(spaces) > 1:
-            live.sort(key=lambda held: held.place)
+            live.sort(key=attrgetter("place"))
         return live
 
     def _named(self, op: ListNamespacesOp, now: int) -> tuple[tuple[str, ...], ...]:
@@ -315,7 +322,7 @@ class DuckDBStore(BaseStore):
         if query is None:
             page: list[Ranked] = [(h, None) for h in islice(found, op.offset, end)]
         else:
-            page = self._finder.ranked(list(found), query)[op.offset : end]
+            page = self._finder.ranked(list(found), query, end)[op.offset :]
         if op.refresh_ttl and any(held.ttl_seconds is not None for held, _ in page):
             with self._contents.opened(self._database):
                 self._touch([held for held, _ in page], now)

@@ -7,6 +7,8 @@ items, and how they are put, is not known here.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from heapq import nlargest
+from itertools import islice
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -31,6 +33,7 @@ Ranked: TypeAlias = "tuple[Held, float | None]"
 
 FIRST_READ: Final = 64
 MOST_READ: Final = 4_096
+MOST_VECTOR_BYTES: Final = 16_000_000
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -76,29 +79,41 @@ class Finder:
 
     def taken(self, among: Sequence[Held], wanted: dict[str, Any]) -> Iterator[Held]:
         """Return those whose values a filter takes, in order."""
-        for held, record in self._read(among, FIRST_READ):
-            # A class that is not known here is nothing that a filter asks for.
-            value = decode(_item_of(record).value.data or b"", opaque=True)
-            if is_taken(value, wanted):
-                yield held
-
-    def ranked(self, among: Sequence[Held], query: Vector) -> list[Ranked]:
-        """Return the nearest first, and those without vectors last."""
-        dims = len(query)
-        scored: list[tuple[Held, float]] = []
-        for held, record in self._read([h for h in among if h.dims == dims], MOST_READ):
-            vectors = _item_of(record).vectors
-            if vectors is not None and vectors.data:
-                scored.append((held, max(cosines_of_packed(query, vectors.data))))
-        scored.sort(key=itemgetter(1), reverse=True)
-        return [*scored, *((held, None) for held in among if held.dims != dims)]
-
-    def _read(self, among: Sequence[Held], first: int) -> Iterator[tuple[Held, Record]]:
-        at, size = 0, first
+        at, size = 0, FIRST_READ
         while part := among[at : at + size]:
-            found = self._contents.fetch(self._database, part)
-            yield from ((h, found[h.seq]) for h in part if h.seq in found)
+            found = self._contents.data(self._database, part, "value")
+            for held in part:
+                data = found.get(held.seq)
+                # A class that is not known here is nothing that a filter asks for.
+                if data and is_taken(decode(data, opaque=True), wanted):
+                    yield held
             at, size = at + size, min(2 * size, MOST_READ)
+
+    def ranked(self, among: Sequence[Held], query: Vector, most: int) -> list[Ranked]:
+        """Return at most so many, the nearest first, those without vectors last."""
+        dims = len(query)
+        wanted = [held for held in among if held.dims == dims]
+        scored = nlargest(most, self._scored(wanted, query), key=itemgetter(1))
+        bare = (held for held in among if held.dims != dims)
+        return [*scored, *((held, None) for held in islice(bare, most - len(scored)))]
+
+    def _scored(
+        self, among: Sequence[Held], query: Vector
+    ) -> Iterator[tuple[Held, float]]:
+        width = 4 * len(query)
+        size = max(1, MOST_VECTOR_BYTES // width)
+        for at in range(0, len(among), size):
+            part = among[at : at + size]
+            found = self._contents.data(self._database, part, "extra")
+            there = [held for held in part if held.seq in found]
+            vectors = [found[held.seq] for held in there]
+            near = cosines_of_packed(query, b"".join(vectors))
+            if len(near) == len(there):
+                yield from zip(there, near, strict=True)
+                continue
+            rest = iter(near)
+            for held, own in zip(there, vectors, strict=True):
+                yield held, max(islice(rest, len(own) // width))
 
 
 def _fields(

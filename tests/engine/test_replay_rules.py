@@ -361,7 +361,7 @@ def test_a_nested_run_that_was_cancelled_runs_again(
     @entrypoint(checkpointer=saver)
     async def workflow(_: str) -> int:
         async def lane() -> int:
-            return await nested.ainvoke(2)
+            return int(await nested.ainvoke(2))
 
         async with asyncio.TaskGroup() as group:
             lanes = [group.create_task(lane()), group.create_task(_awaited(fetch()))]

@@ -2,42 +2,64 @@
 
 from __future__ import annotations
 
-import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from msgspec.structs import replace as with_fields
 
 from nbflow import serde
+from nbflow._engine.answers import (
+    answered_ids,
+    answers_of,
+    is_answer_map,
+    record_answers,
+    take_answers,
+)
 from nbflow._engine.code import code_of
+from nbflow._engine.commands import NewInput, read_command
+from nbflow._engine.forks import offers_for_fork
 from nbflow._engine.ids import new_checkpoint_id, new_run_id
+from nbflow._engine.inject import as_context
 from nbflow._engine.leases import Lease, take_lease
 from nbflow._engine.limits import Places
 from nbflow._engine.log import Log
+from nbflow._engine.options import options_from
 from nbflow._engine.recorded import Recorded
 from nbflow._engine.run import Run, Settings, as_interrupt
-from nbflow._events import (
-    Answered,
-    RunFinished,
-    RunResumed,
-    RunStarted,
-    RunSuperseded,
+from nbflow._engine.state import DRAWN_KINDS, thread_of
+from nbflow._engine.updates import Target, supersteps_of, write_updates
+from nbflow._events import RunResumed, RunStarted, RunSuperseded
+from nbflow._values import UNSET, Command, StateUpdate
+from nbflow.checkpoint.points import ending_of, find_point, saved
+from nbflow.errors import (
+    CheckpointNotFoundError,
+    EmptyInputError,
+    InvalidUpdateError,
+    UnknownInterruptError,
 )
-from nbflow._values import UNSET, Command
-from nbflow.errors import EmptyInputError, UnknownInterruptError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from nbflow._engine.options import Options
     from nbflow._engine.spec import Spec
-    from nbflow._events import Record
     from nbflow._values import Interrupt, OnDivergence
     from nbflow.checkpoint.base import BaseCheckpointSaver, Head
+    from nbflow.checkpoint.points import Point
 
-__all__ = ["Definition", "NewInput", "Ready", "Settled", "begin", "record_answers"]
+__all__ = [
+    "Definition",
+    "NewInput",
+    "Ready",
+    "Settled",
+    "begin",
+    "change_thread",
+    "record_answers",
+]
 
-_INTERRUPT_ID = re.compile(r"[0-9a-f]{32}")
+_Given: TypeAlias = NewInput | Command[Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +80,9 @@ class Definition:
         What the caller's `context` is made into.
     on_divergence : str
         What happens when a replayed body is not deterministic.
+    keeps : bool or None
+        What a nested run remembers: None is part of its parent's history, True has
+        also a `previous` of its own, False uses nothing again.
     """
 
     spec: Spec
@@ -66,13 +91,7 @@ class Definition:
     cache: Any = None
     context_schema: type[Any] | None = None
     on_divergence: OnDivergence = "warn"
-
-
-@dataclass(frozen=True, slots=True)
-class NewInput:
-    """An input that begins a new run, whatever it is: even None, or a command."""
-
-    value: Any
+    keeps: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +113,30 @@ class Settled:
 def begin(definition: Definition, given: Any, options: Options) -> Ready | Settled:
     """Decide what an input means on its thread, and write the first event of it.
 
+    Without a checkpoint in the config it is about the thread's newest run: an input
+    begins another one, None and an answer continue it. At an older checkpoint an
+    input begins a run that stands on that one; None and an answer begin the run of
+    that checkpoint anew, as a fork.
+
     Raises
     ------
     EmptyInputError
         There is no input, and nothing to continue.
+    InvalidUpdateError
+        A command asks for what a functional workflow can't do.
     UnknownInterruptError
-        An answer fits no pending question; nothing runs.
+        An answer fits no question; nothing runs.
+    CheckpointNotFoundError
+        The thread has no checkpoint of that id.
     ThreadBusyError
         Another run holds the thread.
     ValueError
         The config names no thread.
     """
-    if isinstance(given, Command) and given.resume is UNSET:
-        raise EmptyInputError(
-            "Command() holds no answer, update or goto, so there is nothing to do. "
-            "Answer with Command(resume=...), or continue with None."
-        )
+    if isinstance(given, Command):
+        given = read_command(definition.spec.name, given)
+    elif given is not None and not isinstance(given, NewInput):
+        given = NewInput(given)
     saver = definition.saver
     if saver is None:
         return _without_saver(definition, given, options)
@@ -121,26 +148,27 @@ def begin(definition: Definition, given: Any, options: Options) -> Ready | Settl
     return _on_thread(definition, saver, options.thread_id, given, options)
 
 
-def _without_saver(definition: Definition, given: Any, options: Options) -> Ready:
+def _without_saver(definition: Definition, given: _Given, options: Options) -> Ready:
     if isinstance(given, Command):
         raise RuntimeError(  # noqa: TRY004 - LangGraph's type and text
             "Cannot use Command(resume=...) without checkpointer"
         )
     if given is None:
         raise EmptyInputError("Received no input for __start__")
-    given = given.value if isinstance(given, NewInput) else given
+    if given.update is not UNSET:
+        raise ValueError("No checkpointer set")
     log = Log(None, "", new_run_id(), observers=options.watch.observers)
     run = _run(definition, options, log, Recorded(), lambda: None)
     options.watch.on_run(run)
-    log.write(_started(definition, options, log, given, None))
-    return Ready(run, given)
+    log.write(_started(definition, options, log, given.value, None))
+    return Ready(run, given.value)
 
 
 def _on_thread(
     definition: Definition,
     saver: BaseCheckpointSaver,
     thread_id: str,
-    given: Any,
+    given: _Given,
     options: Options,
 ) -> Ready | Settled:
     holder: list[Run] = []
@@ -153,12 +181,9 @@ def _on_thread(
     )
     take_lease(lease, force=options.watch.force)
     try:
-        head = saver.head(thread_id)
-        if given is None or isinstance(given, Command):
-            ready = _continued(definition, saver, head, given, options)
-        else:
-            given = given.value if isinstance(given, NewInput) else given
-            ready = _new(definition, saver, head, given, options, run_id=lease.run_id)
+        log = _log(saver, lease.run_id, options)
+        thread = _Thread(definition, saver, options, log, options.checkpoint_id)
+        ready = _begun(thread, given)
     except BaseException:
         lease.release()
         raise
@@ -168,6 +193,30 @@ def _on_thread(
         holder.append(ready.run)
         ready.run.on_end(lease.release)
     return ready
+
+
+def _begun(thread: _Thread, given: _Given) -> Ready | Settled:
+    """Begin what an input means, on a thread that is held for it."""
+    options = thread.options
+    if isinstance(given, NewInput) and given.update is not UNSET:
+        target = _target(thread.definition, thread.saver, options)
+        write_updates(target, [[StateUpdate(given.update)]])
+        thread, given = replace(thread, from_id=None), NewInput(given.value)
+    head = thread.saver.head(thread.log.thread_id)
+    point: Point | None = None
+    if thread.from_id is not None and (
+        head is None or thread.from_id != head.checkpoint_id
+    ):
+        point = find_point(thread.saver, thread.log.thread_id, thread.from_id)
+        if point is None:
+            raise CheckpointNotFoundError(thread.log.thread_id, thread.from_id)
+    if isinstance(given, NewInput):
+        return _new(thread, head, point or head, given.value)
+    if point is None:
+        return _continued(thread, head, given)
+    if point.kind == "input" and isinstance(point.begun, RunStarted):
+        return _forked(thread, head, point, point.begun, given)
+    return _at_old_end(thread.saver, point, given)
 
 
 def _describe(definition: Definition, options: Options, holder: list[Run]) -> str:
@@ -180,69 +229,122 @@ def _describe(definition: Definition, options: Options, holder: list[Run]) -> st
     return f"{name}{where}, which was stopped while its task {tasks} still runs"
 
 
-def record_answers(
-    saver: BaseCheckpointSaver, thread_id: str, command: Command[Any], *, by: str = ""
-) -> tuple[str, ...]:
-    """Keep answers in the log for a run that can't go on here yet.
-
-    The next stretch of the run uses them.
-
-    Returns
-    -------
-    tuple of str
-        Ids of the questions that are answered by this; empty if they were before.
+def change_thread(
+    definition: Definition,
+    saver: BaseCheckpointSaver,
+    config: Mapping[str, Any],
+    supersteps: Iterable[Iterable[StateUpdate]],
+) -> dict[str, Any]:
+    """Change a thread by hand, and return the config of its new checkpoint.
 
     Raises
     ------
-    UnknownInterruptError
-        An answer fits no pending question; nothing is kept.
+    ThreadBusyError
+        A run holds the thread.
+    InvalidUpdateError, CheckpointNotFoundError, ValueError
+        As `write_updates` and `supersteps_of`.
     """
-    head = saver.head(thread_id)
-    if head is None:
-        raise UnknownInterruptError("not_pending", _answered_ids(command))
-    recorded = Recorded(saver.read(thread_id, run_id=head.run_id))
-    answers = _answers(command, recorded)
-    log = Log(saver, thread_id, head.run_id)
-    events = [
-        Answered(
-            interrupt_id,
-            log.payload(answer, root="answer"),
-            serde.fingerprint(answer),
-            by,
+    thread_of(config)
+    options = options_from(config)
+    if config["configurable"].get("checkpoint_ns"):
+        raise InvalidUpdateError(
+            "A nested run is part of the run around it and can't be changed alone. "
+            "Leave checkpoint_ns out to change the thread."
         )
-        for interrupt_id, answer in answers.items()
-    ]
-    log.commit(*events)
-    return tuple(answers)
+    wanted = supersteps_of(supersteps)
+    name = f"a change of workflow {definition.spec.name!r} by hand"
+    thread_id = options.thread_id or ""
+    lease = Lease(saver.scope, thread_id, new_run_id(), lambda: name, time.time())
+    take_lease(lease)
+    try:
+        return write_updates(_target(definition, saver, options), wanted).config
+    finally:
+        lease.release()
+
+
+def _target(
+    definition: Definition, saver: BaseCheckpointSaver, options: Options
+) -> Target:
+    return Target(
+        saver,
+        definition.spec.name,
+        code_of(definition.spec.func).fingerprint,
+        options.thread_id or "",
+        options.checkpoint_id,
+        dict(options.metadata),
+        options.watch.cell,
+    )
 
 
 # A new run.
 
 
+@dataclass(frozen=True, slots=True)
+class _Thread:
+    """A thread that is held for a new run, whose id `log` has."""
+
+    definition: Definition
+    saver: BaseCheckpointSaver
+    options: Options
+    log: Log
+    from_id: str | None
+
+    def run(self, log: Log, recorded: Recorded, saved_run_id: str | None) -> Run:
+        """Return a run that gets as `previous` what another one saved."""
+        previous = _saved_by(self.saver, log.thread_id, saved_run_id)
+        return _run(self.definition, self.options, log, recorded, previous)
+
+
 def _new(
-    definition: Definition,
-    saver: BaseCheckpointSaver,
-    head: Head | None,
-    given: Any,
-    options: Options,
-    *,
-    run_id: str,
+    thread: _Thread, head: Head | None, base: Head | Point | None, given: Any
 ) -> Ready:
-    thread_id = options.thread_id or ""
-    log = _log(saver, thread_id, run_id, options)
-    saved_run_id = head.saved_run_id if head is not None else None
-    previous = _saved_by(saver, thread_id, saved_run_id)
-    run = _run(definition, options, log, Recorded(), previous)
-    started = _started(definition, options, log, given, head)
-    if head is not None and head.status not in ("finished", "superseded"):
-        log.write_of(head.run_id, RunSuperseded(run_id))
-    options.watch.on_run(run)
+    log = thread.log
+    run = thread.run(log, Recorded(), None if base is None else base.saved_run_id)
+    started = _started(thread.definition, thread.options, log, given, base)
+    _supersede(log, head)
+    thread.options.watch.on_run(run)
     log.write(started)
     return Ready(run, given)
 
 
+def _forked(
+    thread: _Thread,
+    head: Head | None,
+    point: Point,
+    before: RunStarted,
+    command: Command[Any] | None,
+) -> Ready:
+    """Begin the run of an older checkpoint anew: same input, same `previous`."""
+    log, watch = thread.log, thread.options.watch
+    run = thread.run(log, Recorded(), point.saved_run_id)
+    if command is not None:
+        records = thread.saver.read(
+            log.thread_id, run_id=point.run_id, kinds=DRAWN_KINDS
+        )
+        resume = command.resume
+        run.offered = offers_for_fork(
+            records, log.run_id, resume, by=watch.by, is_map=is_answer_map(resume)
+        )
+    given = serde.decode(before.input.data or b"")
+    started = _started(thread.definition, thread.options, log, given, point)
+    started = with_fields(started, input_key=before.input_key, source="fork")
+    _supersede(log, head)
+    watch.on_run(run)
+    log.write(started)
+    return Ready(run, given)
+
+
+def _supersede(log: Log, head: Head | None) -> None:
+    if head is not None and head.status not in ("finished", "superseded"):
+        log.write_of(head.run_id, RunSuperseded(log.run_id))
+
+
 def _started(
-    definition: Definition, options: Options, log: Log, given: Any, head: Head | None
+    definition: Definition,
+    options: Options,
+    log: Log,
+    given: Any,
+    base: Head | Point | None,
 ) -> RunStarted:
     return RunStarted(
         workflow=definition.spec.name,
@@ -250,20 +352,18 @@ def _started(
         input_key=serde.fingerprint_exact(given) or "",
         code=code_of(definition.spec.func).fingerprint,
         checkpoint_id=new_checkpoint_id(),
-        parent_checkpoint_id=None if head is None else head.checkpoint_id,
-        previous_run_id=None if head is None else head.saved_run_id,
-        step=-1 if head is None else head.step + 1,
+        parent_checkpoint_id=None if base is None else base.checkpoint_id,
+        previous_run_id=None if base is None else base.saved_run_id,
+        step=-1 if base is None else base.step + 1,
         metadata=dict(options.metadata),
         cell=options.watch.cell,
     )
 
 
-def _log(
-    saver: BaseCheckpointSaver, thread_id: str, run_id: str, options: Options
-) -> Log:
+def _log(saver: BaseCheckpointSaver, run_id: str, options: Options) -> Log:
     return Log(
         saver,
-        thread_id,
+        options.thread_id or "",
         run_id,
         durability=options.durability,
         observers=options.watch.observers,
@@ -284,8 +384,10 @@ def _run(
         config=options.config,
         store=definition.store,
         previous=previous,
-        context=options.context,
+        context=as_context(definition.context_schema, options.context),
+        cache=definition.cache,
         on_divergence=options.on_divergence or definition.on_divergence,
+        control=options.control,
     )
     return Run(settings, log, recorded, Places(options.max_concurrency))
 
@@ -297,12 +399,8 @@ def _saved_by(
 
     @lru_cache(maxsize=1)
     def data() -> bytes | None:
-        if run_id is None:
-            return None
-        records = saver.read(
-            thread_id, run_id=run_id, kinds=("RunFinished",), newest_first=True, limit=1
-        )
-        return saved_data(records[0]) if records else None
+        ending = ending_of(saver, thread_id, run_id)
+        return None if ending is None else saved(ending).data
 
     def previous() -> Any:
         found = data()
@@ -311,124 +409,55 @@ def _saved_by(
     return previous
 
 
-def saved_data(record: Record) -> bytes | None:
-    """Return the bytes of what a finished run saved for the next one."""
-    event = record.event
-    if not isinstance(event, RunFinished):
-        return None
-    return (event.save or event.value).data
-
-
 # More of the old run.
 
 
 def _continued(
-    definition: Definition,
-    saver: BaseCheckpointSaver,
-    head: Head | None,
-    command: Command[Any] | None,
-    options: Options,
+    thread: _Thread, head: Head | None, command: Command[Any] | None
 ) -> Ready | Settled:
-    thread_id = options.thread_id or ""
+    saver, options = thread.saver, thread.options
+    thread_id = thread.log.thread_id
     if head is None:
         if command is not None:
-            raise UnknownInterruptError("not_pending", _answered_ids(command))
+            raise UnknownInterruptError("not_pending", answered_ids(command))
         raise EmptyInputError(
             f"Received no input for __start__: thread {thread_id!r} has no run to "
             "continue. Start it with an input."
         )
+    if head.status == "finished" and command is None:
+        return Settled(_value_of(saver, thread_id, head.run_id))
     records = saver.read(thread_id, run_id=head.run_id)
-    code = code_of(definition.spec.func).fingerprint
+    spec = thread.definition.spec
+    code = code_of(spec.func).fingerprint
     recorded = Recorded(records, replay=options.replay, code=code)
-    answers = {} if command is None else _answers(command, recorded)
+    answers = {} if command is None else answers_of(command, recorded)
     if head.status in ("finished", "superseded"):
-        return Settled(_value_of(records))
+        return Settled(_value_of(saver, thread_id, head.run_id))
     if command is not None and not answers and head.status == "interrupted":
         pending = tuple(as_interrupt(recorded.questions[i]) for i in recorded.pending)
         if pending:
             return Settled(interrupts=pending)
-    log = _log(saver, thread_id, head.run_id, options)
+    log = _log(saver, head.run_id, options)
     started = next(r.event for r in records if isinstance(r.event, RunStarted))
-    previous = _saved_by(saver, thread_id, started.previous_run_id)
-    run = _run(definition, options, log, recorded, previous)
+    run = thread.run(log, recorded, started.previous_run_id)
     options.watch.on_run(run)
-    _take_answers(run, answers, options)
+    take_answers(run, answers, options.watch.by)
     reason: Literal["continue", "answer"]
     reason = "continue" if command is None else "answer"
-    log.write(
-        RunResumed(
-            definition.spec.name, code, reason, options.replay, options.watch.cell
-        )
-    )
+    log.write(RunResumed(spec.name, code, reason, options.replay, options.watch.cell))
     return Ready(run, serde.decode(started.input.data or b""))
 
 
-def _value_of(records: list[Record]) -> Any:
-    for record in reversed(records):
-        if isinstance(record.event, RunFinished):
-            return serde.decode(record.event.value.data or b"")
-    return None
+def _at_old_end(
+    saver: BaseCheckpointSaver, point: Point, command: Command[Any] | None
+) -> Settled:
+    """Return what an older run left: there is nothing to run, and nobody asks."""
+    if command is not None:
+        records = saver.read(point.thread_id, run_id=point.run_id)
+        answers_of(command, Recorded(records))
+    return Settled(_value_of(saver, point.thread_id, point.run_id))
 
 
-def _take_answers(run: Run, answers: Mapping[str, Any], options: Options) -> None:
-    """Write answers before anything uses them.
-
-    One whose question has a schema waits until the body asks again: only the body
-    has the type that can refuse it.
-    """
-    for interrupt_id, answer in answers.items():
-        if run.recorded.questions[interrupt_id].response_schema is not None:
-            run.offered[interrupt_id] = (answer, options.watch.by)
-            continue
-        payload = run.log.payload(answer, root="answer")
-        key = serde.fingerprint(answer)
-        event = Answered(interrupt_id, payload, key, options.watch.by)
-        run.log.commit(event)
-        run.recorded.take_answer(event)
-
-
-def _answered_ids(command: Command[Any]) -> tuple[str, ...]:
-    resume = command.resume
-    return tuple(resume) if is_answer_map(resume) else ("(the only one)",)
-
-
-def is_answer_map(resume: Any) -> bool:
-    """Return whether an answer is a map of interrupt ids: then all keys are ids."""
-    return isinstance(resume, dict) and all(
-        isinstance(key, str) and _INTERRUPT_ID.fullmatch(key) for key in resume
-    )
-
-
-def _answers(command: Command[Any], recorded: Recorded) -> dict[str, Any]:
-    """Return new answers by interrupt id (rules R4 and R5)."""
-    pending = recorded.pending
-    resume = command.resume
-    if not is_answer_map(resume):
-        return _single_answer(resume, recorded)
-    if not resume:
-        raise UnknownInterruptError("empty_map", (), pending)
-    unknown = tuple(
-        interrupt_id
-        for interrupt_id, answer in resume.items()
-        if interrupt_id not in pending and not _repeats(recorded, interrupt_id, answer)
-    )
-    if unknown:
-        raise UnknownInterruptError("not_pending", unknown, pending)
-    return {key: answer for key, answer in resume.items() if key in pending}
-
-
-def _single_answer(answer: Any, recorded: Recorded) -> dict[str, Any]:
-    pending = recorded.pending
-    if len(pending) == 1:
-        return {pending[0]: answer}
-    if pending:
-        raise UnknownInterruptError("ambiguous", (), pending)
-    answered = list(recorded.questions)
-    if answered and _repeats(recorded, answered[-1], answer):
-        return {}
-    raise UnknownInterruptError("not_pending", ("(the only one)",), ())
-
-
-def _repeats(recorded: Recorded, interrupt_id: str, answer: Any) -> bool:
-    known = recorded.answer_to(interrupt_id)
-    return known is not None and known.answer_key == serde.fingerprint(answer)
+def _value_of(saver: BaseCheckpointSaver, thread_id: str, run_id: str) -> Any:
+    ending = ending_of(saver, thread_id, run_id)
+    return None if ending is None else serde.decode(ending.value.data or b"")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from nbflow import serde
 from nbflow._engine.context import require
-from nbflow._engine.ids import digest
+from nbflow._engine.ids import question_id
 from nbflow._engine.schemas import checked, json_schema
 from nbflow._engine.trace import caller_line
 from nbflow._events import Answered, Interrupted
@@ -65,7 +65,7 @@ def interrupt(value: Any, *, response_schema: Any = None) -> Any:
     value_key = serde.fingerprint(value)
     ordinal = scope.count("interrupt", value_key)
     question = Interrupted(
-        interrupt_id=digest(scope.place, "interrupt", value_key, str(ordinal)),
+        interrupt_id=question_id(scope.place, value_key, ordinal),
         parent_id=scope.parent_id,
         place=scope.place,
         value=run.log.payload(value, root="question", task=scope.name),
@@ -86,8 +86,9 @@ def _answer(
 ) -> Any:
     run, interrupt_id = context.run, question.interrupt_id
     try:
-        if interrupt_id in run.offered:
-            return _take_offered(context, interrupt_id, response_schema)
+        offered = run.offered.take(interrupt_id, context.scope.name)
+        if offered is not None:
+            return _take_offered(context, question, offered, response_schema)
         recorded = run.recorded.answer_to(interrupt_id)
         if recorded is None:
             recorded = _diverged(context, question, index)
@@ -105,14 +106,20 @@ def _answer(
     raise GraphInterrupt((asked,))
 
 
-def _take_offered(context: RunContext, interrupt_id: str, response_schema: Any) -> Any:
-    run = context.run
-    answer, by = run.offered.pop(interrupt_id)
+def _take_offered(
+    context: RunContext,
+    question: Interrupted,
+    offered: tuple[Any, str],
+    response_schema: Any,
+) -> Any:
+    run, interrupt_id = context.run, question.interrupt_id
+    answer, by = offered
     value = checked(interrupt_id, answer, response_schema)
     payload = run.log.payload(answer, root="answer", task=context.scope.name)
     event = Answered(interrupt_id, payload, serde.fingerprint(answer), by)
-    run.log.commit(event)
-    run.recorded.take_answer(event)
+    asked = () if interrupt_id in run.recorded.questions else (question,)
+    run.log.commit(*asked, event)
+    run.recorded.take_answer(event, question)
     return value
 
 

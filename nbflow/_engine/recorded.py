@@ -16,6 +16,7 @@ from nbflow._events import (
     Answered,
     Interrupted,
     RunFailed,
+    RunInterrupted,
     RunResumed,
     RunStarted,
     StepReached,
@@ -111,6 +112,7 @@ class Recorded:
         self._answers: dict[str, Answered] = {}
         self._steps: dict[tuple[str, int], str] = {}
         self._claimed: set[str] = set()
+        self._shown: tuple[str, ...] = ()
         self._noted: dict[str, ValueNoted] = {}
         self._noted_now: dict[str, ValueNoted] = {}
         self._cut = False
@@ -124,7 +126,7 @@ class Recorded:
 
     # Building the index.
 
-    def _take(self, record: Record, codes: set[str]) -> None:  # noqa: C901 - a case each
+    def _take(self, record: Record, codes: set[str]) -> None:  # noqa: C901, PLR0912 - a case each
         match record.event:
             case RunStarted(code=code) | RunResumed(code=code):
                 codes.add(code)
@@ -145,6 +147,8 @@ class Recorded:
                 self._note_order(question.place, asked, aside=question.aside)
                 self._questions[asked] = question
                 self._answers.pop(asked, None)
+            case RunInterrupted(interrupt_ids=shown):
+                self._shown = shown
             case Answered(interrupt_id=asked) as answer:
                 self._answers[asked] = answer
                 if asked in self._questions:
@@ -197,16 +201,31 @@ class Recorded:
 
     @property
     def pending(self) -> tuple[str, ...]:
-        """Ids of the questions that have no answer."""
-        return tuple(i for i in self._questions if i not in self._answers)
+        """Ids of the questions that have no answer, in the order callers saw."""
+        order = dict.fromkeys((*self._shown, *self._questions))
+        return tuple(
+            i for i in order if i in self._questions and i not in self._answers
+        )
 
     def answer_to(self, interrupt_id: str) -> Answered | None:
         """Return the recorded answer to a question."""
         return self._answers.get(interrupt_id)
 
-    def take_answer(self, answer: Answered) -> None:
-        """Add an answer that has just been recorded, so that its tasks run again."""
+    def take_answer(
+        self, answer: Answered, question: Interrupted | None = None
+    ) -> None:
+        """Add an answer that has just been recorded, so that its tasks run again.
+
+        Parameters
+        ----------
+        answer : Answered
+            The answer.
+        question : Interrupted, optional
+            Its question, where that is as new.
+        """
         with self._lock:
+            if question is not None:
+                self._questions.setdefault(question.interrupt_id, question)
             self._answers[answer.interrupt_id] = answer
             self._answered_since.update(self._ancestors(answer.interrupt_id))
 

@@ -1,295 +1,316 @@
-"""Checkpoints: a projection of a thread's log in LangGraph's shape.
+"""States and histories: checkpoints of a thread in LangGraph's shape.
 
-A functional run has two, its input and its end. Nothing is stored for them.
+Nothing is stored for them. What is read is bounded by what is asked for: a state
+costs one run, a page of a history its runs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import defaultdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nbflow import serde
 from nbflow._engine.ids import digest
+from nbflow._engine.pictures import RunPicture, picture_of
 from nbflow._engine.run import as_interrupt
-from nbflow._events import (
-    Answered,
-    Interrupted,
-    RunCancelled,
-    RunFailed,
-    RunFinished,
-    RunInterrupted,
-    RunResumed,
-    RunStarted,
-    RunSuperseded,
-    TaskAttempted,
-    TaskCalled,
-    TaskDropped,
-    TaskFailed,
-    TaskFinished,
-    TaskReplayed,
-)
-from nbflow._values import Interrupt, Payload, PregelTask, StateSnapshot
+from nbflow._events import KINDS
+from nbflow._values import PregelTask, StateSnapshot
+from nbflow.checkpoint.points import ending_of, find_point, points, within
+from nbflow.errors import TaskNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from nbflow._events import Record
+    from nbflow._engine.pictures import CallPicture
+    from nbflow._events import Interrupted
+    from nbflow._values import Interrupt, Payload
     from nbflow.checkpoint.base import BaseCheckpointSaver
+    from nbflow.checkpoint.points import Point
 
-__all__ = ["history_of", "state_of"]
+__all__ = ["DRAWN_KINDS", "history_of", "state_of", "thread_of"]
 
-
-@dataclass(slots=True)
-class _Call:
-    called: TaskCalled
-    at: int
-    row: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _RunPicture:
-    """One run, folded from its records for its two checkpoints."""
-
-    run_id: str
-    at: int = 0
-    started: RunStarted | None = None
-    finished: RunFinished | None = None
-    finished_at: int = 0
-    error: str | None = None
-    superseded: bool = False
-    calls: dict[str, _Call] = field(default_factory=dict)
-    asked: dict[str, Interrupted] = field(default_factory=dict)
-    answered: set[str] = field(default_factory=set)
+DRAWN_KINDS: Final = tuple(
+    name
+    for name in KINDS
+    if name.startswith(("Run", "Task")) or name in ("Answered", "Interrupted")
+)
+"""The kinds that a picture of a run is made of."""
 
 
-def state_of(
-    saver: BaseCheckpointSaver, workflow: str, config: Mapping[str, Any]
-) -> StateSnapshot:
-    """Return a thread's newest checkpoint, or the one that the config names."""
-    thread_id, checkpoint_id = _address(config)
-    for snapshot in history_of(saver, workflow, config):
-        found = snapshot.config["configurable"]["checkpoint_id"]
-        if checkpoint_id is None or checkpoint_id == found:
-            return snapshot
-    given = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
-    unknown = given if checkpoint_id is None else dict(config)
-    return StateSnapshot({}, (), unknown, None, None, None, (), ())
+def thread_of(config: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return the thread that a config names, and its checkpoint if it names one.
 
-
-def history_of(
-    saver: BaseCheckpointSaver,
-    workflow: str,
-    config: Mapping[str, Any],
-    *,
-    limit: int | None = None,
-) -> Iterator[StateSnapshot]:
-    """Yield a thread's checkpoints, the newest first."""
-    thread_id, _ = _address(config)
-    pictures = _pictures(saver.read(thread_id))
-    values = _values_before(pictures)
-    count = 0
-    for picture in reversed(list(pictures.values())):
-        for snapshot in _checkpoints(thread_id, workflow, picture, values):
-            if limit is not None and count >= limit:
-                return
-            count += 1
-            yield snapshot
-
-
-def _address(config: Mapping[str, Any]) -> tuple[str, str | None]:
+    Raises
+    ------
+    ValueError
+        It names no thread.
+    """
     configurable = config.get("configurable") or {}
     if configurable.get("thread_id") is None:
         raise ValueError(
             "Checkpointer requires one or more of the following 'configurable' keys: "
             "thread_id, checkpoint_ns, checkpoint_id"
         )
-    return str(configurable["thread_id"]), configurable.get("checkpoint_id")
+    return str(configurable["thread_id"]), configurable.get("checkpoint_id") or None
 
 
-def _pictures(records: Iterable[Record]) -> dict[str, _RunPicture]:
-    pictures: dict[str, _RunPicture] = {}
-    for record in records:
-        picture = pictures.setdefault(record.run_id, _RunPicture(record.run_id))
-        _fold(picture, record)
-    return pictures
+def state_of(
+    saver: BaseCheckpointSaver, config: Mapping[str, Any], *, subgraphs: bool = False
+) -> StateSnapshot:
+    """Return a thread's newest checkpoint, or the one that the config names.
+
+    Parameters
+    ----------
+    saver : BaseCheckpointSaver
+        Whose thread it is.
+    config : mapping
+        Names the thread; a checkpoint of it, and a nested run (`checkpoint_ns`).
+    subgraphs : bool, default False
+        Give nested runs' states in full; else what addresses them.
+
+    Raises
+    ------
+    ValueError
+        The config names no thread.
+    TaskNotFound
+        The checkpoint has no nested run there.
+    """
+    thread_id, checkpoint_id = thread_of(config)
+    point = find_point(saver, thread_id, checkpoint_id)
+    if point is None:
+        given = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
+        unknown = given if checkpoint_id is None else dict(config)
+        return StateSnapshot({}, (), unknown, None, None, None, (), ())
+    namespace = config["configurable"].get("checkpoint_ns") or ""
+    live = checkpoint_id is None
+    if namespace or point.kind == "input":
+        view = _RunView(saver, point, live=live, subgraphs=subgraphs)
+        return view.nested(str(namespace)) if namespace else view.snapshot()
+    return _end_snapshot(point)
 
 
-def _fold(picture: _RunPicture, record: Record) -> None:
-    match record.event:
-        case RunStarted() as started:
-            picture.started, picture.at = started, record.at
-        case RunFinished() as finished:
-            picture.finished, picture.finished_at = finished, record.at
-        case RunFailed(text=text):
-            picture.error = text
-        case RunResumed():
-            picture.error = None
-        case RunSuperseded():
-            picture.superseded = True
-        case Interrupted(interrupt_id=asked) as question:
-            picture.asked[asked] = question
-            picture.answered.discard(asked)
-            _set(picture, question.parent_id, status="interrupted")
-        case Answered(interrupt_id=asked):
-            picture.answered.add(asked)
-        case RunInterrupted() | RunCancelled():
-            _still(picture, "cancelled")
-        case _:
-            _fold_call(picture, record)
-
-
-def _fold_call(picture: _RunPicture, record: Record) -> None:
-    at = _iso(record.at)
-    match record.event:
-        case TaskCalled(call_id=call_id) as called:
-            old = picture.calls.get(call_id)
-            attempts = old.row["attempts"] if old is not None else 0
-            status = "waiting" if called.waiting else "running"
-            row = {"status": status, "attempts": attempts + 1, "started": at}
-            picture.calls[call_id] = _Call(called, record.at, row)
-        case TaskAttempted(call_id=call_id, attempt=attempt):
-            _set(picture, call_id, status="running", started=at, attempts=attempt)
-        case TaskFinished(call_id=call_id, result=result, cached=cached):
-            row = {"status": "finished", "finished": at, "cached": cached}
-            _set(picture, call_id, **row, result=result, error=None)
-        case TaskFailed(call_id=call_id, text=text):
-            _set(picture, call_id, status="failed", finished=at, error=text)
-        case TaskReplayed(call_id=call_id):
-            _set(picture, call_id, replayed=True)
-        case TaskDropped(call_id=call_id):
-            _set(picture, call_id, status="dropped")
-        case _:
-            return
-
-
-def _set(picture: _RunPicture, call_id: str, **row: Any) -> None:
-    if call_id in picture.calls:
-        picture.calls[call_id].row.update(row)
-
-
-def _still(picture: _RunPicture, status: str) -> None:
-    for call in picture.calls.values():
-        if call.row["status"] in ("waiting", "running"):
-            call.row["status"] = status
-
-
-def _values_before(pictures: Mapping[str, _RunPicture]) -> dict[str, Payload | None]:
-    """Return, for each run, what the thread's last finished run returned before."""
-    last: Payload | None = None
-    found: dict[str, Payload | None] = {}
-    for run_id, picture in pictures.items():
-        found[run_id] = last
-        if picture.finished is not None:
-            last = picture.finished.value
-    return found
-
-
-def _checkpoints(
-    thread_id: str,
-    workflow: str,
-    picture: _RunPicture,
-    values: Mapping[str, Payload | None],
+def history_of(
+    saver: BaseCheckpointSaver,
+    config: Mapping[str, Any],
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    before: Mapping[str, Any] | None = None,
+    limit: int | None = None,
 ) -> Iterator[StateSnapshot]:
-    started = picture.started
-    if started is None:
-        return
-    own = _config(thread_id, started.checkpoint_id)
-    parent = started.parent_checkpoint_id
-    if picture.finished is not None:
-        yield StateSnapshot(
-            values=_decoded(picture.finished.value),
-            next=(),
-            config=_config(thread_id, picture.finished.checkpoint_id),
-            metadata=_metadata(thread_id, picture, "loop", started.step + 1),
-            created_at=_iso(picture.finished_at),
-            parent_config=own,
-            tasks=(),
-            interrupts=(),
-        )
-    done = picture.finished is not None or picture.superseded
-    interrupts = () if done else _pending(picture)
-    yield StateSnapshot(
-        values=_decoded(values[picture.run_id]),
-        next=(started.workflow or workflow,),
-        config=own,
-        metadata=_metadata(thread_id, picture, "input", started.step),
-        created_at=_iso(picture.at),
-        parent_config=None if parent is None else _config(thread_id, parent),
-        tasks=_tasks(picture, started),
+    """Yield a thread's checkpoints, newest first; see `within` for the choice.
+
+    A config that names a checkpoint asks for that one only.
+    """
+    thread_id, checkpoint_id = thread_of(config)
+    found = points(saver, thread_id)
+    if checkpoint_id is not None:
+        found = (p for p in found if p.checkpoint_id == checkpoint_id)
+    for point in within(found, metadata=metadata, before=before, limit=limit):
+        if point.kind == "input":
+            yield _RunView(saver, point, live=False, subgraphs=False).snapshot()
+        else:
+            yield _end_snapshot(point)
+
+
+def _end_snapshot(point: Point) -> StateSnapshot:
+    value = None if point.ending is None else _value(point.ending.value)
+    return _snapshot(point, value, (), (), ())
+
+
+def _snapshot(
+    point: Point,
+    values: Any,
+    upcoming: tuple[str, ...],
+    tasks: tuple[PregelTask, ...],
+    interrupts: tuple[Interrupt, ...],
+) -> StateSnapshot:
+    return StateSnapshot(
+        values=values,
+        next=upcoming,
+        config=point.config,
+        metadata=point.metadata,
+        created_at=_iso(point.at),
+        parent_config=point.parent_config,
+        tasks=tasks,
         interrupts=interrupts,
     )
 
 
-def _pending(
-    picture: _RunPicture, parent_id: str | None = None
-) -> tuple[Interrupt, ...]:
-    return tuple(
-        as_interrupt(question)
-        for interrupt_id, question in picture.asked.items()
-        if interrupt_id not in picture.answered
-        and (parent_id is None or question.parent_id == parent_id)
-    )
+class _RunView:
+    """A run's first checkpoint: what it was called with, and all it has done since.
+
+    Parameters
+    ----------
+    live : bool
+        Whether it is where the thread stands: only pending questions are shown then,
+        else the newest one that each call asked.
+    subgraphs : bool
+        Whether nested runs' states are given in full.
+    """
+
+    def __init__(
+        self, saver: BaseCheckpointSaver, point: Point, *, live: bool, subgraphs: bool
+    ) -> None:
+        self.saver = saver
+        self.point = point
+        self.live = live
+        self.subgraphs = subgraphs
+        self._paths: dict[str, tuple[str, ...]] = {}
+        self._namespaces: dict[str, str] = {}
+        self._below: dict[str, list[CallPicture]] = defaultdict(list)
+        records = saver.read(point.thread_id, run_id=point.run_id, kinds=DRAWN_KINDS)
+        self.picture = picture_of(records) or RunPicture(point.run_id)
+        self.workflow = point.begun.workflow
+        self.questions = self._questions()
+        self._place_calls()
+
+    def snapshot(self) -> StateSnapshot:
+        """Return it in LangGraph's shape."""
+        point = self.point
+        ending = ending_of(self.saver, point.thread_id, point.saved_run_id)
+        calls = (self._task(call) for call in self.picture.calls.values())
+        return _snapshot(
+            point,
+            _value(None if ending is None else ending.value),
+            (self.workflow,),
+            (self._entry(), *calls),
+            _interrupts(self.questions),
+        )
+
+    def _entry(self) -> PregelTask:
+        picture = self.picture
+        ending = picture.ending
+        return PregelTask(
+            id=digest(picture.run_id, self.workflow),
+            name=self.workflow,
+            path=("__pregel_pull", self.workflow),
+            error=picture.error,
+            interrupts=_interrupts(self.questions),
+            result=_value(None if ending is None else ending.value),
+            status=picture.status,
+            attempts=picture.stretches,
+            started=_iso(picture.started_at),
+            finished=_iso(picture.ended_at),
+            code="" if picture.started is None else picture.started.code,
+        )
+
+    def _task(self, call: CallPicture) -> PregelTask:
+        called = call.called
+        own = [q for q in self.questions if q.parent_id == called.call_id]
+        return PregelTask(
+            id=called.call_id,
+            name=called.name,
+            path=("__pregel_push", called.parent_id, called.ordinal),
+            error=call.error,
+            interrupts=_interrupts(own),
+            state=self._state(call),
+            result=_value(call.result),
+            status=call.status,
+            arguments=called.args,
+            attempts=call.attempts,
+            started=_iso(call.began_at),
+            finished=_iso(call.ended_at),
+            cached=call.cached,
+            replayed=call.replays > 0,
+            code=called.code,
+        )
+
+    def _questions(self) -> tuple[Interrupted, ...]:
+        if not self.live:
+            return tuple(self.picture.newest_asked())
+        return () if self.picture.is_over else tuple(self.picture.pending())
+
+    # Nested runs.
+
+    def _place_calls(self) -> None:
+        """Note where each call stands: the bodies around it, as streams name them."""
+        root = digest(self.point.run_id, self.workflow)
+        self._paths[""] = (f"{self.workflow}:{root}",)
+        nested: dict[str, int] = defaultdict(int)
+        for call in self.picture.calls.values():
+            called = call.called
+            self._below[called.parent_id].append(call)
+            around = self._paths.get(called.parent_id, self._paths[""])
+            if called.kind == "workflow":
+                number = nested[called.parent_id]
+                nested[called.parent_id] += 1
+                around = (*around, str(number)) if number else around
+                self._namespaces["|".join(around)] = called.call_id
+            self._paths[called.call_id] = (*around, f"{called.name}:{called.call_id}")
+
+    def nested(self, namespace: str) -> StateSnapshot:
+        """Return the state of a nested run.
+
+        Raises
+        ------
+        TaskNotFound
+            No nested run stands there.
+        """
+        call_id = self._namespaces.get(namespace)
+        if call_id is None:
+            known = ", ".join(map(repr, self._namespaces)) or "none"
+            raise TaskNotFound(
+                f"This checkpoint has no nested run at {namespace!r}. Nested runs of "
+                f"it: {known}.\nTake checkpoint_ns from the state of a task, or leave "
+                "it out."
+            )
+        return self._nested(self.picture.calls[call_id], namespace)
+
+    def _state(self, call: CallPicture) -> StateSnapshot | dict[str, Any] | None:
+        if call.called.kind != "workflow":
+            return None
+        namespace = "|".join(self._paths[call.called.call_id][:-1])
+        if self.subgraphs:
+            return self._nested(call, namespace)
+        return self._config(namespace)
+
+    def _config(self, namespace: str) -> dict[str, Any]:
+        config = self.point.config
+        config["configurable"]["checkpoint_ns"] = namespace
+        return config
+
+    def _nested(self, call: CallPicture, namespace: str) -> StateSnapshot:
+        is_done = call.status == "finished"
+        own = call.called.call_id
+        below = tuple(self._calls_below(own))
+        ids = {own, *(inner.called.call_id for inner in below)}
+        asked = [q for q in self.questions if q.parent_id in ids]
+        interrupts = _interrupts(asked)
+        entry = self._task(call)._replace(state=None, interrupts=interrupts)
+        tasks = (entry, *(self._task(inner) for inner in below))
+        return StateSnapshot(
+            values=_value(call.result),
+            next=() if is_done else (call.called.name,),
+            config=self._config(namespace),
+            metadata={
+                **self.point.metadata,
+                "source": "loop" if is_done else "input",
+                "parents": {"": self.point.checkpoint_id},
+            },
+            created_at=_iso(call.ended_at if is_done else call.called_at),
+            parent_config=None,
+            tasks=tasks,
+            interrupts=interrupts,
+        )
+
+    def _calls_below(self, call_id: str) -> Iterator[CallPicture]:
+        for call in self._below.get(call_id, ()):
+            yield call
+            yield from self._calls_below(call.called.call_id)
 
 
-def _tasks(picture: _RunPicture, started: RunStarted) -> tuple[PregelTask, ...]:
-    result = None if picture.finished is None else _decoded(picture.finished.value)
-    entry = PregelTask(
-        id=digest(picture.run_id, started.workflow),
-        name=started.workflow,
-        path=("__pregel_pull", started.workflow),
-        error=picture.error,
-        interrupts=_pending(picture),
-        result=result,
-        code=started.code,
-    )
-    calls = (_task(picture, call) for call in picture.calls.values())
-    return (entry, *calls)
+def _interrupts(questions: Iterable[Interrupted]) -> tuple[Interrupt, ...]:
+    return tuple(as_interrupt(question) for question in questions)
 
 
-def _task(picture: _RunPicture, call: _Call) -> PregelTask:
-    called = call.called
-    row = {**call.row, "result": _decoded(call.row.get("result"))}
-    return PregelTask(
-        id=called.call_id,
-        name=called.name,
-        path=("__pregel_push", called.parent_id, called.ordinal),
-        interrupts=_pending(picture, called.call_id),
-        arguments=called.args,
-        code=called.code,
-        **row,
-    )
-
-
-def _decoded(payload: Payload | None) -> Any:
+def _value(payload: Payload | None) -> Any:
     if payload is None or payload.data is None:
         return None
     return serde.decode(payload.data, opaque=True)
 
 
-def _config(thread_id: str, checkpoint_id: str) -> dict[str, Any]:
-    return {
-        "configurable": {
-            "thread_id": thread_id,
-            "checkpoint_ns": "",
-            "checkpoint_id": checkpoint_id,
-        }
-    }
-
-
-def _metadata(
-    thread_id: str, picture: _RunPicture, source: str, step: int
-) -> dict[str, Any]:
-    own = picture.started.metadata if picture.started is not None else {}
-    return {
-        **own,
-        "source": source,
-        "step": step,
-        "parents": {},
-        "run_id": picture.run_id,
-        "thread_id": thread_id,
-    }
-
-
-def _iso(at: int) -> str:
+def _iso(at: int | None) -> str | None:
+    if at is None:
+        return None
     return datetime.fromtimestamp(at / 1_000_000, UTC).isoformat()

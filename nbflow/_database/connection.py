@@ -121,7 +121,10 @@ class Connection:
                 cursor.execute(sql)
                 columns = [(name, str(kind)) for name, kind, *_ in cursor.description]
                 return Answer(columns, cursor.fetchall())
-            except duckdb.ProgrammingError as error:
+            except duckdb.Error as error:
+                ours = _ours(error, self._path)
+                if isinstance(ours, (StoreClosedError, StoreDamagedError)):
+                    raise ours from error
                 raise UsageError(f"DuckDB refused: {error}") from error
 
     def copy_into(

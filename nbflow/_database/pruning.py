@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from nbflow._database.blobs import Blob
 from nbflow._database.compact import RunKey
+from nbflow._database.payloads import BLOB
 
 if TYPE_CHECKING:
     from nbflow._database.database import Database
@@ -28,6 +31,9 @@ class ThreadSize(NamedTuple):
         Bytes of these rows' texts and values as stored.
     deleted_bytes : int
         Bytes of rows that were deleted, and are freed by compaction.
+    blob_bytes : int
+        Bytes of the files of its large values; a file that threads share counts
+        for each of them.
     """
 
     thread_id: str
@@ -35,6 +41,7 @@ class ThreadSize(NamedTuple):
     rows: int
     row_bytes: int
     deleted_bytes: int
+    blob_bytes: int = 0
 
 
 # A run is kept if it can be continued, if its saved value is what the thread's next
@@ -86,6 +93,19 @@ GROUP BY thread_id ORDER BY size DESC, thread_id
 """
 
 
+_REFERENCES: Final = """
+SELECT DISTINCT thread_id, held
+FROM (
+    SELECT thread_id, seq, value AS held FROM log WHERE value_codec = $1
+    UNION ALL SELECT thread_id, seq, extra FROM log WHERE extra_codec = $1
+) LEFT JOIN (
+    SELECT thread_id, max(seq) AS deleted_seq FROM log
+    WHERE kind = 'ThreadDeleted' GROUP BY thread_id
+) USING (thread_id)
+WHERE seq > coalesce(deleted_seq, 0)
+"""
+
+
 def old_runs(
     database: Database, *, keep_last: int, before: datetime | None
 ) -> list[RunKey]:
@@ -108,4 +128,10 @@ def old_runs(
 def thread_sizes(database: Database) -> list[ThreadSize]:
     """Return what each thread takes, the largest first."""
     database.writer.flush()
-    return [ThreadSize(*row) for row in database.fetch(_SIZES)]
+    held = database.payloads.blobs.sizes()
+    blobs: Counter[str] = Counter()
+    for thread_id, reference in database.fetch(_REFERENCES, (BLOB,)):
+        blobs[thread_id] += held.get(Blob.of(reference).digest, 0)
+    rows = database.fetch(_SIZES)
+    sizes = [ThreadSize(*row)._replace(blob_bytes=blobs[row[0]]) for row in rows]
+    return sorted(sizes, key=lambda size: -size.row_bytes - size.blob_bytes)

@@ -64,10 +64,11 @@ def take_snapshot(database: Database, path: str | os.PathLike[str]) -> Path:
     new = f"{target}.new"
     try:
         _remove(new)
-        # The files first: a copy refers to nothing that it lacks.
+        # A sweep may come after the first, a run's value after the second.
         database.payloads.blobs.copy(str(target), read_blobs(database))
         copy = ("COPY FROM DATABASE {own} TO {new}", ())
         database.connection.copy_into(new, (copy,))
+        database.payloads.blobs.copy(str(target), read_blobs(database))
         swap_in(new, str(target))
     except StoreError:
         raise  # Some of ours are OSErrors too.

@@ -35,6 +35,7 @@ from nbflow.magics.grammar import (
     read,
     refusal,
 )
+from nbflow.magics.upkeep import HOUSEKEEPING
 from nbflow.magics.usage import EXPRESSIONS, explain, overview
 from nbflow.session.answers import FORMAT
 
@@ -349,6 +350,7 @@ _COMMANDS: Final[dict[str, tuple[Grammar, _Build]]] = {
     "history": (_HISTORY, lambda words, _: HistoryCommand(_first(words))),
     "pending": (_PENDING, lambda words, _: PendingCommand(_first(words))),
     "show": (_SHOW, lambda words, _: ShowCommand(_first(words))),
+    **HOUSEKEEPING,
     "store": (_STORE, lambda words, _: StoreCommand(_first(words))),
     "help": (_HELP, _help),
 }

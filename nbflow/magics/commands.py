@@ -15,15 +15,23 @@ if TYPE_CHECKING:
 __all__ = [
     "CancelCommand",
     "CellOptions",
+    "CompactCommand",
+    "DeleteCommand",
     "HelpCommand",
     "HistoryCommand",
+    "HouseCommand",
     "LineCommand",
     "PendingCommand",
+    "PruneCommand",
     "ResumeCommand",
     "RunCommand",
     "RunOptions",
     "ShowCommand",
+    "SizeCommand",
+    "SnapshotCommand",
+    "SqlCommand",
     "StoreCommand",
+    "TasksCommand",
     "ThreadsCommand",
 ]
 
@@ -176,11 +184,85 @@ class StoreCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class TasksCommand:
+    """List the task calls of a thread's newest run; None is the thread used last."""
+
+    thread: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SqlCommand:
+    """Ask the history in SQL."""
+
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class SizeCommand:
+    """Say what each thread takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotCommand:
+    """Copy the store into a new file."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteCommand:
+    """Delete a thread.
+
+    Attributes
+    ----------
+    thread : str
+        The thread.
+    purge : bool
+        Free its bytes at once.
+    """
+
+    thread: str
+    purge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PruneCommand:
+    """Drop old runs.
+
+    Attributes
+    ----------
+    keep_last : int or None
+        How many runs each thread keeps whatever their age.
+    older_than : str or None
+        The age from which on runs may go, such as ``30d``.
+    """
+
+    keep_last: int | None = None
+    older_than: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompactCommand:
+    """Free the bytes of what was deleted."""
+
+
+@dataclass(frozen=True, slots=True)
 class HelpCommand:
     """Print a text that explains."""
 
     text: str
 
+
+HouseCommand: TypeAlias = (
+    TasksCommand
+    | SqlCommand
+    | SizeCommand
+    | SnapshotCommand
+    | DeleteCommand
+    | PruneCommand
+    | CompactCommand
+)
+"""What is done with the store itself."""
 
 LineCommand: TypeAlias = (
     RunCommand
@@ -190,6 +272,7 @@ LineCommand: TypeAlias = (
     | HistoryCommand
     | PendingCommand
     | ShowCommand
+    | HouseCommand
     | StoreCommand
     | HelpCommand
 )

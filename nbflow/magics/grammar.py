@@ -34,6 +34,7 @@ __all__ = [
 
 EXPRESSION: Final = "EXPR"
 NAME: Final = "NAME"
+REST: Final = "QUERY"
 
 Words: TypeAlias = list[str]
 Values: TypeAlias = dict[str, Any]
@@ -93,7 +94,7 @@ class Grammar:
         How the command begins.
     words : tuple of str
         Its words in order; those in brackets may be left out. ``EXPR`` can only
-        be the last.
+        be the last, as ``QUERY``, which is all that is left of the line.
     does : str
         What it does, for people.
     examples : tuple of str
@@ -219,6 +220,8 @@ def _positional(
     what = grammar.words[count].strip("[]")
     if what == EXPRESSION:
         return _expression(grammar, what, rest, known)
+    if what == REST:
+        return rest, ""
     return _word(grammar, what, rest)
 
 

@@ -32,7 +32,8 @@ from nbflow.magics.commands import (
     StoreCommand,
     ThreadsCommand,
 )
-from nbflow.session import api
+from nbflow.magics.upkeep import keep_house
+from nbflow.session import api, housekeeping
 from nbflow.session.body import FinishedNames, compile_body, define
 from nbflow.session.cells import (
     DefiningCell,
@@ -79,6 +80,8 @@ class WorkflowMagics(Magics):
         """Run a cell as a durable workflow; see ``%workflow help``."""
         if cell is None:
             return run_line(self.notebook, parse_line(line))
+        if line.strip() == "sql":
+            return housekeeping.sql(cell)
         options = parse_cell_line(line)
         if isinstance(options, HelpCommand):
             print(options.text)  # noqa: T201 - what was asked for
@@ -266,7 +269,7 @@ def run_line(notebook: Notebook, command: LineCommand) -> Any:
             print(text)  # noqa: T201 - what was asked for
             return None
         case _:
-            assert_never(command)
+            return keep_house(command)
 
 
 def _run_by_name(notebook: Notebook, name: str, options: CellOptions) -> Any:

@@ -19,9 +19,17 @@ if TYPE_CHECKING:
 
     from nbflow._values import StateSnapshot
     from nbflow.checkpoint.base import Head
-    from nbflow.session.views import RunView
+    from nbflow.checkpoint.housekeeping import ThreadSize
+    from nbflow.session.views import CallView, RunView
 
-__all__ = ["Report", "history_report", "pending_report", "threads_report"]
+__all__ = [
+    "Report",
+    "history_report",
+    "pending_report",
+    "sizes_report",
+    "tasks_report",
+    "threads_report",
+]
 
 _CELL_LIMIT = 120
 
@@ -128,6 +136,54 @@ def pending_report(views: Sequence[RunView]) -> Report:
     ]
     columns = ("thread", "asked by", "question", "id", "asked (UTC)")
     return _report("Pending questions", columns, rows, "none.")
+
+
+def tasks_report(view: RunView) -> Report:
+    """List the task calls of a run, in the order of first calls."""
+    columns = (
+        *("task", "arguments", "status", "seconds", "waited", "attempts", "from"),
+        "error",
+    )
+    title = f"Tasks of run {view.run_id[:8]} on thread {view.thread_id!r}"
+    return _report(
+        f"{title}, {view.status}", columns, map(_task, view.calls.values()), "none."
+    )
+
+
+def _task(call: CallView) -> tuple[str, ...]:
+    began, ended = call.started_at, call.ended_at
+    origin = "cache" if call.cached else "log" if call.replayed else ""
+    return (
+        call.name,
+        call.args,
+        call.status,
+        "" if began is None or ended is None else _seconds(ended - began),
+        "" if began is None else _seconds(began - call.called_at),
+        str(call.attempts),
+        origin,
+        call.error,
+    )
+
+
+def sizes_report(sizes: Iterable[ThreadSize]) -> Report:
+    """List what threads take, the largest first."""
+    rows = [
+        (
+            size.thread_id or "(items and cache)",
+            str(size.runs),
+            f"{size.rows:,}",
+            f"{size.row_bytes:,}",
+            f"{size.blob_bytes:,}",
+            f"{size.deleted_bytes:,}",
+        )
+        for size in sizes
+    ]
+    columns = ("thread", "runs", "rows", "row bytes", "file bytes", "deleted bytes")
+    return _report("Sizes", columns, rows, "nothing is stored.")
+
+
+def _seconds(microseconds: int) -> str:
+    return f"{microseconds / 1e6:.3f}"
 
 
 def _report(

@@ -1,0 +1,171 @@
+"""Rows of one thread as a Parquet file, and back from a file of a stranger.
+
+Reading opens this one file and no other, loads nothing into DuckDB, and looks at
+the sizes before it takes a row. What the rows mean is not known here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from nbflow._database.connection import Connection
+from nbflow.errors import InvalidBundleError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+__all__ = ["BundleRow", "read_parquet", "write_parquet"]
+
+
+class BundleRow(NamedTuple):
+    """One event, as a bundle holds it.
+
+    Attributes
+    ----------
+    position : int
+        Its place among the bundle's, from 1.
+    happened_at : int
+        Microseconds since 1970-01-01 UTC.
+    run_id, kind, call_id, name, detail
+        As in the log.
+    value, extra : bytes or None
+        Its values as `serde` encodes them; None where it has none, or where it
+        stands in a file.
+    value_file, extra_file : str or None
+        Name of that file in the bundle.
+    """
+
+    position: int
+    happened_at: int
+    run_id: str
+    kind: str
+    call_id: str | None
+    name: str | None
+    detail: str
+    value: bytes | None
+    value_file: str | None
+    extra: bytes | None
+    extra_file: str | None
+
+
+_COLUMNS: Final = {
+    "position": "BIGINT",
+    "happened_at": "BIGINT",
+    "run_id": "VARCHAR",
+    "kind": "VARCHAR",
+    "call_id": "VARCHAR",
+    "name": "VARCHAR",
+    "detail": "VARCHAR",
+    "value": "BLOB",
+    "value_file": "VARCHAR",
+    "extra": "BLOB",
+    "extra_file": "VARCHAR",
+}
+_CREATE: Final = f"CREATE TABLE bundle ({', '.join(map(' '.join, _COLUMNS.items()))})"
+_SAFE: Final = (
+    "SET memory_limit = '1GB'",
+    "SET threads = 1",
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET allowed_paths = [{path}]",
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+)
+_ROWS_AT_ONCE: Final = 1_000
+
+
+def write_parquet(path: Path, rows: Iterable[BundleRow]) -> int:
+    """Write rows into a new Parquet file, and return how many there were."""
+    memory = Connection(":memory:")
+    try:
+        memory.apply([(_CREATE, ())])
+        appender = memory.appender("bundle")
+        count = 0
+        batch: list[BundleRow] = []
+        for row in rows:
+            batch.append(row)
+            count += 1
+            if len(batch) == _ROWS_AT_ONCE:
+                appender.append(batch)
+                batch = []
+        if batch:
+            appender.append(batch)
+        appender.close()
+        target = _quoted(path)
+        memory.fetch(
+            f"COPY (FROM bundle ORDER BY position) TO {target} "
+            "(FORMAT parquet, COMPRESSION zstd)"
+        )
+        return count
+    finally:
+        memory.close()
+
+
+def read_parquet(path: Path, *, rows: int, limit_bytes: int) -> Iterator[BundleRow]:
+    """Yield the rows of a Parquet file in order.
+
+    Parameters
+    ----------
+    path : Path
+        The file; it may be anything.
+    rows : int
+        How many rows there have to be.
+    limit_bytes : int
+        How many bytes they may hold in all.
+
+    Raises
+    ------
+    InvalidBundleError
+        It is no such file, or larger.
+    """
+    memory = Connection(":memory:")
+    try:
+        for statement in _SAFE:
+            memory.fetch(statement.format(path=_quoted(path)))
+        source = f"read_parquet({_quoted(path)})"
+        yield from _checked_rows(memory, source, rows, limit_bytes)
+    except StoreError as error:
+        why = str(error.__cause__ or error).partition("\n")[0]
+        raise InvalidBundleError(f"its rows can't be read ({why})") from error
+    finally:
+        memory.close()
+
+
+def _checked_rows(
+    memory: Connection, source: str, rows: int, limit_bytes: int
+) -> Iterator[BundleRow]:
+    found = memory.fetch(f"SELECT column_name, column_type FROM (DESCRIBE {source})")  # noqa: S608 - our own text
+    if dict(found) != _COLUMNS:
+        raise InvalidBundleError(f"its rows have other columns: {dict(found)}")
+    sizes = " + ".join(
+        f"coalesce(octet_length({_as_blob(name, kind)}), 0)"
+        for name, kind in _COLUMNS.items()
+        if kind != "BIGINT"
+    )
+    ((count, size, first, last),) = memory.fetch(
+        f"SELECT count(*), coalesce(sum({sizes}), 0), min(position), max(position) "  # noqa: S608 - our own text
+        f"FROM {source}"
+    )
+    if count != rows or (rows and (first, last) != (1, rows)):
+        raise InvalidBundleError(f"it holds {count} rows, and says {rows}")
+    if size > limit_bytes:
+        raise InvalidBundleError(
+            f"its rows take {size:,} bytes, and {limit_bytes:,} is the most"
+        )
+    for begin in range(0, rows, _ROWS_AT_ONCE):
+        some: list[Any] = memory.fetch(
+            f"SELECT * FROM {source} WHERE position > ? AND position <= ? "  # noqa: S608 - our own text
+            "ORDER BY position",
+            (begin, begin + _ROWS_AT_ONCE),
+        )
+        yield from map(BundleRow._make, some)
+
+
+def _as_blob(name: str, kind: str) -> str:
+    return name if kind == "BLOB" else f"encode({name})"
+
+
+def _quoted(path: Path) -> str:
+    escaped = str(path).replace("'", "''")
+    return f"'{escaped}'"

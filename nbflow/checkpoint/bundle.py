@@ -1,0 +1,448 @@
+"""A thread as one file that can be given to others, and such a file read in.
+
+A bundle is a zip: `manifest.json`, `rows.parquet` with the events, and large values
+under `values/`, each named by its SHA-256. Nothing in one is run or imported, and
+all that it holds is counted before it is read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tempfile
+import time
+import zipfile
+import zlib
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from nbflow._database.files import swap_in, unusable
+from nbflow._database.parquet import BundleRow, read_parquet, write_parquet
+from nbflow._database.rows import COLUMNS, pack, unpack
+from nbflow._events import KINDS, PAYLOADS, Record, RunStarted, StateUpdated
+from nbflow.errors import (
+    InvalidBundleError,
+    StoreError,
+    ThreadNotFoundError,
+    UnreadableValueError,
+    UsageError,
+)
+from nbflow.serde.foreign import from_stranger, without_secrets
+from nbflow.serde.redact import is_secret_name
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Collection, Iterator, Sequence
+
+    from nbflow._events import Event
+    from nbflow.checkpoint.base import BaseCheckpointSaver
+
+__all__ = ["Manifest", "export_bundle", "import_bundle"]
+
+FORMAT: Final = "nbflow-bundle"
+VERSION: Final = 1
+LARGEST_BYTES: Final = 4 << 30
+"""How much a bundle may hold, uncompressed, unless it is told otherwise."""
+
+_INLINE_BYTES: Final = 256 << 10
+_MANIFEST_BYTES: Final = 16 << 20
+_MOST_ENTRIES: Final = 100_000
+_PIECE_BYTES: Final = 1 << 20
+_ROWS: Final = "rows.parquet"
+_MANIFEST: Final = "manifest.json"
+_VALUE: Final = re.compile(r"values/[0-9a-f]{64}")
+# What belongs to no thread, or hides one, has no place in a bundle.
+_NOT_OF_RUNS: Final = frozenset(
+    {
+        *("CacheCleared", "CacheSet", "Compacted", "ItemDeleted", "ItemPut"),
+        *("ItemTouched", "ThreadDeleted"),
+    }
+)
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a bundle says of itself.
+
+    Attributes
+    ----------
+    format, version
+        That it is one, and of which version.
+    nbflow : str
+        The version of nbflow that made it.
+    thread_id, workflow : str
+        The thread, and its newest run's entrypoint.
+    rows : int
+        How many events it holds.
+    exported_at : int
+        Microseconds since 1970-01-01 UTC.
+    redacted : list of str
+        Names whose values were taken out.
+    files : dict
+        For each file its SHA-256 in hex and its bytes, uncompressed.
+    """
+
+    format: str
+    version: int
+    nbflow: str
+    thread_id: str
+    workflow: str
+    rows: int
+    exported_at: int
+    redacted: list[str]
+    files: dict[str, tuple[str, int]]
+
+
+# Out.
+
+
+def export_bundle(
+    saver: BaseCheckpointSaver,
+    thread_id: str,
+    path: str | os.PathLike[str],
+    *,
+    redacted: Collection[str] = (),
+) -> Path:
+    """Write everything of a thread into one new file.
+
+    Parameters
+    ----------
+    saver : BaseCheckpointSaver
+        Where it is kept.
+    thread_id : str
+        The thread.
+    path : str or path
+        The file; ``~`` is the home folder.
+    redacted : collection of str
+        Names whose values are left out, wherever they stand as a key or as the
+        name of an attribute. Texts are kept as they are: code, and what errors say.
+
+    Returns
+    -------
+    Path
+        The file, absolute. It is there whole or not at all.
+
+    Raises
+    ------
+    ThreadNotFoundError
+        Nothing is stored for the thread.
+    UsageError
+        Something has the file's name.
+    StoreError
+        The thread can't be read, or the file not be written.
+    """
+    head = saver.head(thread_id)
+    if head is None:
+        raise ThreadNotFoundError(thread_id)
+    target = Path(path).expanduser().resolve()
+    if target.exists():
+        raise UsageError(
+            f"There is a {str(target)!r} already.\nDelete it, or name another file."
+        )
+    part = target.with_name(f"{target.name}.part")
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
+            exporting = _Exporting(out, frozenset(redacted))
+            exporting.write(saver.read(thread_id), thread_id, head.workflow)
+        swap_in(str(part), str(target))
+    except StoreError:
+        raise  # Some of ours are OSErrors too.
+    except OSError as error:
+        raise unusable(str(target), error) from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return target
+
+
+class _Exporting:
+    """One bundle on its way out."""
+
+    def __init__(self, out: zipfile.ZipFile, names: frozenset[str]) -> None:
+        self.out = out
+        self.names = names
+        self.files: dict[str, tuple[str, int]] = {}
+
+    def write(self, records: Sequence[Record], thread_id: str, workflow: str) -> None:
+        """Write large values, then the rows, then the manifest."""
+        with tempfile.TemporaryDirectory() as folder:
+            rows = Path(folder) / _ROWS
+            numbered = enumerate(records, 1)
+            count = write_parquet(rows, (self.row(n, record) for n, record in numbered))
+            self.add_file(_ROWS, rows)
+        manifest = Manifest(
+            FORMAT,
+            VERSION,
+            _own_version(),
+            thread_id,
+            workflow,
+            count,
+            time.time_ns() // 1000,
+            sorted(self.names),
+            self.files,
+        )
+        self.out.writestr(_MANIFEST, msgspec.json.encode(manifest))
+
+    def row(self, position: int, record: Record) -> BundleRow:
+        """Return the row of a record; its large values are written here."""
+        event = record.event
+        kind = type(event).__name__
+        detail = pack(_without_values(record)).detail
+        if self.names:
+            detail = json.dumps(_hidden(json.loads(detail), self.names))
+        held = [self.value(getattr(event, name)) for name in PAYLOADS[kind]]
+        held += [(None, None)] * (2 - len(held))
+        return BundleRow(
+            position,
+            record.at,
+            record.run_id,
+            kind,
+            getattr(event, "call_id", None),
+            getattr(event, "name", None),
+            detail,
+            *held[0],
+            *held[1],
+        )
+
+    def value(self, payload: Any) -> tuple[bytes | None, str | None]:
+        """Return a value as the row holds it, or the name of its file."""
+        if payload is None or payload.data is None:
+            return None, None
+        data = payload.data
+        if self.names:
+            data = without_secrets(data, self.names)
+        if len(data) <= _INLINE_BYTES:
+            return data, None
+        digest = hashlib.sha256(data).hexdigest()
+        name = f"values/{digest}"
+        if name not in self.files:
+            self.out.writestr(name, data)
+            self.files[name] = digest, len(data)
+        return None, name
+
+    def add_file(self, name: str, path: Path) -> None:
+        """Add a file, and its checksum to the manifest."""
+        digest = hashlib.sha256()
+        with path.open("rb") as read, self.out.open(name, "w") as write:
+            while piece := read.read(_PIECE_BYTES):
+                digest.update(piece)
+                write.write(piece)
+        self.files[name] = digest.hexdigest(), path.stat().st_size
+
+
+def _own_version() -> str:
+    try:
+        return version("nbflow")
+    except PackageNotFoundError:
+        return ""
+
+
+def _without_values(record: Record) -> Record:
+    event = record.event
+    bare = dict.fromkeys(PAYLOADS[type(event).__name__])
+    return msgspec.structs.replace(record, event=msgspec.structs.replace(event, **bare))
+
+
+def _hidden(value: Any, names: frozenset[str]) -> Any:
+    match value:
+        case dict():
+            return {
+                key: "" if is_secret_name(key, names) else _hidden(item, names)
+                for key, item in value.items()
+            }
+        case list():
+            return [_hidden(item, names) for item in value]
+        case _:
+            return value
+
+
+# In.
+
+
+def import_bundle(
+    saver: BaseCheckpointSaver,
+    path: str | os.PathLike[str],
+    *,
+    thread_id: str | None = None,
+    trusted: bool = False,
+    limit_bytes: int = LARGEST_BYTES,
+) -> str:
+    """Read a bundle into a store, all of it or nothing.
+
+    Parameters
+    ----------
+    saver : BaseCheckpointSaver
+        Where it is to be kept.
+    path : str or path
+        The file.
+    thread_id : str, optional
+        The thread's name here; by default the one it had.
+    trusted : bool, default False
+        Whether classes of its author are rebuilt as those of this store are. Else
+        only Python's, nbflow's and those of libraries with codecs are: others are
+        shown as `Opaque`, and a body that would receive one is told so.
+    limit_bytes : int, default 4 GiB
+        How much it may hold, uncompressed.
+
+    Returns
+    -------
+    str
+        The thread.
+
+    Raises
+    ------
+    InvalidBundleError
+        It is no bundle, one of a newer version, not as it was exported, or larger.
+    UsageError
+        There is such a thread already.
+    StoreError
+        It could not be written.
+    """
+    source = Path(path).expanduser()
+    try:
+        with (
+            zipfile.ZipFile(source) as archive,
+            tempfile.TemporaryDirectory() as folder,
+        ):
+            importing = _Importing(archive, Path(folder), limit_bytes, trusted=trusted)
+            name = importing.manifest.thread_id if thread_id is None else thread_id
+            if not name or saver.head(name) is not None:
+                raise UsageError(
+                    f"There is a thread {name!r} already.\nGive it another name: "
+                    "nbflow.import_thread(path, thread_id=...)."
+                )
+            records = list(importing.records(name))
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError) as error:
+        raise InvalidBundleError(f"it is no zip file ({error})") from error
+    except (EOFError, RuntimeError, UnreadableValueError, zlib.error) as error:
+        raise InvalidBundleError(f"it can't be read ({error})") from error
+    saver.commit(records)
+    return name
+
+
+class _Importing:
+    """One bundle on its way in; everything about it is doubted."""
+
+    def __init__(
+        self, archive: zipfile.ZipFile, folder: Path, limit_bytes: int, *, trusted: bool
+    ) -> None:
+        self.archive = archive
+        self.folder = folder
+        self.limit_bytes = limit_bytes
+        self.trusted = trusted
+        self._refuse_strange_entries()
+        self.manifest = self._read_manifest()
+
+    def _refuse_strange_entries(self) -> None:
+        entries = self.archive.infolist()
+        names = [entry.filename for entry in entries]
+        if len(entries) > _MOST_ENTRIES:
+            raise InvalidBundleError(f"it holds {len(entries):,} files")
+        strange = [
+            name
+            for name in names
+            if name not in (_MANIFEST, _ROWS) and not _VALUE.fullmatch(name)
+        ]
+        if strange or len(set(names)) != len(names):
+            raise InvalidBundleError(f"it holds files that do not belong: {strange}")
+        size = sum(entry.file_size for entry in entries)
+        if size > self.limit_bytes:
+            raise InvalidBundleError(
+                f"it holds {size:,} bytes, and {self.limit_bytes:,} is the most"
+            )
+
+    def _read_manifest(self) -> Manifest:
+        try:
+            entry = self.archive.getinfo(_MANIFEST)
+        except KeyError as error:
+            raise InvalidBundleError("it has no manifest") from error
+        if entry.file_size > _MANIFEST_BYTES:
+            raise InvalidBundleError(f"its manifest takes {entry.file_size:,} bytes")
+        data = self.archive.read(entry)
+        try:
+            said = msgspec.json.decode(data, type=dict[str, Any])
+            if said.get("format") != FORMAT:
+                raise InvalidBundleError("it is a zip file, but no bundle of nbflow")
+            if said.get("version") != VERSION:
+                raise InvalidBundleError(
+                    f"it is of version {said.get('version')}, and this nbflow reads "
+                    f"{VERSION}: update nbflow, or export it with an older one"
+                )
+            manifest = msgspec.json.decode(data, type=Manifest)
+        except msgspec.MsgspecError as error:
+            raise InvalidBundleError(f"its manifest is wrong: {error}") from error
+        listed = {*manifest.files, _MANIFEST}
+        if _ROWS not in listed or listed != set(self.archive.namelist()):
+            raise InvalidBundleError("its files are not those of its manifest")
+        return manifest
+
+    def records(self, thread_id: str) -> Iterator[Record]:
+        """Yield its events under a thread's name."""
+        rows = self.folder / _ROWS
+        with rows.open("wb") as file:
+            for piece in self._pieces(_ROWS):
+                file.write(piece)
+        begun: set[str] = set()
+        limit = self.limit_bytes
+        for row in read_parquet(rows, rows=self.manifest.rows, limit_bytes=limit):
+            record = self._record(thread_id, row)
+            if row.run_id not in begun:
+                _refuse_unless_begin(record.event, row)
+                begun.add(row.run_id)
+            yield record
+
+    def _record(self, thread_id: str, row: BundleRow) -> Record:
+        if row.kind not in KINDS or row.kind in _NOT_OF_RUNS or not row.run_id:
+            raise InvalidBundleError(f"row {row.position} is a {row.kind!r}")
+        values = (
+            self._value(row.value, row.value_file),
+            self._value(row.extra, row.extra_file),
+        )
+        filled: dict[str, Any] = {
+            "thread_id": thread_id,
+            "happened_at": row.happened_at,
+            "seq": row.position,
+        }
+        for name in ("run_id", "kind", "call_id", "name", "detail"):
+            filled[name] = getattr(row, name)
+        for name, value in zip(("value", "extra"), values, strict=True):
+            filled[name] = value
+            filled[f"{name}_codec"] = None if value is None else 0
+        cells = [filled.get(name) for name in COLUMNS]
+        try:
+            record = unpack(cells, str(self.archive.filename), with_payloads=False)
+        except (StoreError, TypeError, ValueError) as error:
+            why = str(error).partition("\n")[0]
+            raise InvalidBundleError(f"row {row.position} is wrong: {why}") from error
+        return msgspec.structs.replace(record, seq=0)
+
+    def _value(self, inline: bytes | None, file: str | None) -> bytes | None:
+        if file is None:
+            data = inline
+        elif file not in self.manifest.files or file == _ROWS:
+            raise InvalidBundleError(f"the value {file!r} is not in it")
+        else:
+            data = b"".join(self._pieces(file))
+        return data if data is None or self.trusted else from_stranger(data)
+
+    def _pieces(self, name: str) -> Iterator[bytes]:
+        wanted, size = self.manifest.files[name]
+        digest, count = hashlib.sha256(), 0
+        with self.archive.open(name) as file:
+            while piece := file.read(_PIECE_BYTES):
+                digest.update(piece)
+                count += len(piece)
+                if count > size:
+                    break
+                yield piece
+        if (digest.hexdigest(), count) != (wanted, size):
+            raise InvalidBundleError(f"{name} is not as it was exported")
+
+
+def _refuse_unless_begin(event: Event, row: BundleRow) -> None:
+    if not isinstance(event, (RunStarted, StateUpdated)):
+        raise InvalidBundleError(f"row {row.position} belongs to no run")

@@ -1,0 +1,145 @@
+"""The lines about the store itself: what is in it, and how it is kept small.
+
+As in `arguments`, a command is a row; what it asks for is the session's to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
+
+from nbflow.magics.commands import (
+    CompactCommand,
+    DeleteCommand,
+    HouseCommand,
+    PruneCommand,
+    SizeCommand,
+    SnapshotCommand,
+    SqlCommand,
+    TasksCommand,
+)
+from nbflow.magics.grammar import Grammar, Option, Values, Words, refusal
+from nbflow.session import housekeeping
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["HOUSEKEEPING", "keep_house"]
+
+_Build: TypeAlias = "Callable[[Words, Values], HouseCommand]"
+
+_TASKS: Final = Grammar(
+    "%workflow tasks",
+    ("[THREAD]",),
+    "List the task calls of a thread's newest run: how each went, how long it took, "
+    "and where its result is from.",
+    ("%workflow tasks", "%workflow tasks review"),
+)
+
+_SQL: Final = Grammar(
+    "%workflow sql",
+    ("QUERY",),
+    "Ask the history in SQL. The views are threads, runs, tasks, checkpoints, "
+    "interrupts, failures, events and more; DESCRIBE tells a view's columns. A cell "
+    "that begins with %%workflow sql holds a longer query. Nothing can be changed.",
+    (
+        "%workflow sql from threads",
+        "%workflow sql select name, avg(run_seconds) from tasks group by name",
+        "%workflow sql describe tasks",
+    ),
+)
+
+_SIZE: Final = Grammar(
+    "%workflow size",
+    (),
+    "Say what each thread takes.",
+    ("%workflow size",),
+)
+
+_SNAPSHOT: Final = Grammar(
+    "%workflow snapshot",
+    ("PATH",),
+    "Copy the store as it is now into a new file; runs go on meanwhile.",
+    ("%workflow snapshot monday.duckdb",),
+)
+
+_DELETE: Final = Grammar(
+    "%workflow delete",
+    ("THREAD",),
+    "Delete a thread.",
+    ("%workflow delete review", "%workflow delete review --purge"),
+    (Option(("--purge",), "purge", "free its bytes at once, not at a later compact"),),
+)
+
+_PRUNE: Final = Grammar(
+    "%workflow prune",
+    (),
+    "Drop old runs and free their bytes. A run that can be continued is kept, and "
+    "one whose saved value is still needed.",
+    ("%workflow prune --keep-last 10", "%workflow prune --older-than 30d"),
+    (
+        Option(
+            ("--keep-last",),
+            "keep_last",
+            "how many runs each thread keeps whatever their age",
+            placeholder="COUNT",
+        ),
+        Option(
+            ("--older-than",),
+            "older_than",
+            "the age from which on runs may go, like 90m, 12h, 30d or 8w",
+            placeholder="AGE",
+        ),
+    ),
+)
+
+_COMPACT: Final = Grammar(
+    "%workflow compact",
+    (),
+    "Free the bytes of what was deleted.",
+    ("%workflow compact",),
+)
+
+
+def keep_house(command: HouseCommand) -> Any:
+    """Do what such a line says, and return what the cell shows."""
+    match command:
+        case TasksCommand(thread=thread):
+            return housekeeping.tasks(thread)
+        case SqlCommand(query=query):
+            return housekeeping.sql(query)
+        case SizeCommand():
+            return housekeeping.sizes()
+        case SnapshotCommand(path=path):
+            print(housekeeping.snapshot(path))  # noqa: T201 - what it did
+        case DeleteCommand(thread=thread, purge=purge):
+            housekeeping.delete_thread(thread, purge=purge)
+            freed = ", and its bytes are freed" if purge else ""
+            print(f"Thread {thread!r} is deleted{freed}.")  # noqa: T201 - what it did
+        case PruneCommand(keep_last=keep_last, older_than=older_than):
+            done = housekeeping.prune(keep_last=keep_last, older_than=older_than)
+            print(done)  # noqa: T201 - what it did
+        case CompactCommand():
+            print(housekeeping.compact())  # noqa: T201 - what it did
+        case _:
+            assert_never(command)
+    return None
+
+
+def _prune(_: Words, values: Values) -> PruneCommand:
+    count = values.get("keep_last")
+    if count is not None and not count.isdecimal():
+        raise refusal(_PRUNE, f"--keep-last takes a count, not {count!r}.")
+    keep_last = None if count is None else int(count)
+    return PruneCommand(keep_last, values.get("older_than"))
+
+
+HOUSEKEEPING: Final[dict[str, tuple[Grammar, _Build]]] = {
+    "tasks": (_TASKS, lambda words, _: TasksCommand(words[0] if words else None)),
+    "sql": (_SQL, lambda words, _: SqlCommand(words[0])),
+    "size": (_SIZE, lambda _words, _values: SizeCommand()),
+    "snapshot": (_SNAPSHOT, lambda words, _: SnapshotCommand(words[0])),
+    "delete": (_DELETE, lambda words, values: DeleteCommand(words[0], **values)),
+    "prune": (_PRUNE, _prune),
+    "compact": (_COMPACT, lambda _words, _values: CompactCommand()),
+}
+"""Each of these commands by its word."""

@@ -1,0 +1,266 @@
+"""Looking at a store and keeping it small, as functions: for scripts and cells."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from nbflow.errors import UsageError
+from nbflow.session.current import current_session
+from nbflow.session.reports import Report, sizes_report, tasks_report
+from nbflow.session.table import Table
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from nbflow.checkpoint.base import BaseCheckpointSaver
+    from nbflow.checkpoint.duckdb import DuckDBSaver
+
+__all__ = [
+    "compact",
+    "delete_thread",
+    "open_snapshot",
+    "prune",
+    "sizes",
+    "snapshot",
+    "sql",
+    "tasks",
+]
+
+_AGE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([mhdw])")
+_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+def sql(query: str, *, store: str | os.PathLike[str] | None = None) -> Table:
+    """Ask the history in SQL.
+
+    The views and what each of their columns holds are described by
+    ``nbflow.sql("select view_name, comment from duckdb_views() where not internal")``.
+
+    Parameters
+    ----------
+    query : str
+        One statement of DuckDB's SQL that looks: SELECT, FROM, DESCRIBE, SUMMARIZE,
+        EXPLAIN, or COPY ... TO a file. It runs in a read-only transaction.
+    store : str or path, optional
+        A snapshot to ask instead of this kernel's store.
+
+    Returns
+    -------
+    Table
+        All rows; its `df()` is a pandas frame.
+
+    Raises
+    ------
+    UsageError
+        It does not only look, or DuckDB does not understand it.
+    StoreError
+        The store can't be read.
+    """
+    if store is None:
+        answer = _own_store().ask(query)
+    else:
+        with open_snapshot(store) as saver:
+            answer = saver.ask(query)
+    names = tuple(name for name, _ in answer.columns)
+    return Table(names, tuple(kind for _, kind in answer.columns), tuple(answer.rows))
+
+
+def snapshot(path: str | os.PathLike[str]) -> Path:
+    """Copy this kernel's store as it is now; runs go on meanwhile.
+
+    Another kernel may look at the copy: `open_snapshot`.
+
+    Parameters
+    ----------
+    path : str or path
+        The new file.
+
+    Returns
+    -------
+    Path
+        The new file, absolute.
+
+    Raises
+    ------
+    UsageError
+        There is such a file already.
+    StoreUnavailableError
+        It can't be written there.
+    """
+    return _own_store().snapshot(path)
+
+
+def open_snapshot(path: str | os.PathLike[str]) -> Any:
+    """Open a snapshot to look at it: a saver that refuses to write.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+
+    Returns
+    -------
+    nbflow.checkpoint.looking.SnapshotSaver
+        To be closed, or used in a ``with`` statement.
+
+    Raises
+    ------
+    StoreError
+        It can't be opened.
+    """
+    # Imported here: a session that never looks at one needs no duckdb.
+    from nbflow.checkpoint.looking import SnapshotSaver  # noqa: PLC0415
+
+    return SnapshotSaver(path)
+
+
+def sizes() -> Report:
+    """Return what each thread of this kernel's store takes, the largest first."""
+    return sizes_report(_own_store().sizes())
+
+
+def tasks(thread_id: str | None = None) -> Report:
+    """Return the task calls of a thread's newest run, in the order of first calls.
+
+    Parameters
+    ----------
+    thread_id : str, optional
+        The thread; by default the one that was updated last.
+
+    Raises
+    ------
+    ThreadNotFoundError
+        No store of this kernel has it.
+    """
+    session = current_session()
+    if thread_id is None:
+        heads = session.threads()
+        thread_id = heads[0].thread_id if heads else ""
+    return tasks_report(session.picture(thread_id).view)
+
+
+def delete_thread(thread_id: str, *, purge: bool = False) -> None:
+    """Delete a thread from the store that holds it.
+
+    Parameters
+    ----------
+    thread_id : str
+        The thread.
+    purge : bool, default False
+        Also free its bytes at once; else they go with the next compaction.
+
+    Raises
+    ------
+    ThreadNotFoundError
+        No store of this kernel has it.
+    UsageError
+        This kernel is at work on it.
+    StoreError
+        It could not be written. With `purge`, the bytes could not be freed; then
+        the thread is invisible nevertheless.
+    """
+    saver, _ = current_session().find_thread(thread_id)
+    if _is_at_work(saver, thread_id):
+        raise UsageError(
+            f"Thread {thread_id!r} is being worked on in this kernel.\n"
+            "Wait for it, or stop it with '%workflow cancel'."
+        )
+    saver.delete_thread(thread_id, purge=purge)
+
+
+def compact() -> str:
+    """Free the bytes of what was deleted from this kernel's store.
+
+    Returns
+    -------
+    str
+        What was done, for people.
+
+    Raises
+    ------
+    StoreUnavailableError
+        Another connection of this kernel has the file open, or there is no room.
+    """
+    return _said(_own_store().compact())
+
+
+def prune(
+    *,
+    keep_last: int | None = None,
+    older_than: timedelta | datetime | str | None = None,
+) -> str:
+    """Drop old runs from this kernel's store, and free their bytes.
+
+    A run that can be continued is never dropped, nor one whose saved value the
+    thread's next run gets.
+
+    Parameters
+    ----------
+    keep_last : int, optional
+        How many of its newest runs a thread keeps whatever their age, >= 0.
+    older_than : timedelta, datetime or str, optional
+        Only runs whose newest event is older: an age (as text ``"30d"``, with m, h,
+        d or w), or a moment with its zone.
+
+    Returns
+    -------
+    str
+        What was done, for people.
+
+    Raises
+    ------
+    UsageError
+        Neither is given, or one makes no sense.
+    StoreUnavailableError
+        As `compact`.
+    """
+    if keep_last is None and older_than is None:
+        raise UsageError(
+            "Say which runs may go: keep_last=10, older_than='30d', or both."
+        )
+    if keep_last is not None and keep_last < 0:
+        raise UsageError(f"keep_last has to be 0 or more, not {keep_last}.")
+    before = None if older_than is None else _moment(older_than)
+    return _said(_own_store().drop_runs(keep_last=keep_last or 0, before=before))
+
+
+def _moment(older_than: timedelta | datetime | str) -> datetime:
+    now = datetime.now(UTC)
+    if isinstance(older_than, str):
+        found = _AGE.fullmatch(older_than.strip())
+        if found is None:
+            raise UsageError(
+                f"older_than {older_than!r} is no age.\nWrite it like 90m, 12h, 30d "
+                "or 8w."
+            )
+        older_than = timedelta(**{_UNITS[found[2]]: float(found[1])})
+    if isinstance(older_than, timedelta):
+        return now - older_than
+    if older_than.tzinfo is None:
+        raise UsageError(
+            f"older_than {older_than} has no zone.\nUse datetime(..., tzinfo=UTC), "
+            "or an age like '30d'."
+        )
+    return older_than
+
+
+def _own_store() -> DuckDBSaver:
+    saver: Any = current_session().saver
+    found: DuckDBSaver = saver
+    return found
+
+
+def _is_at_work(saver: BaseCheckpointSaver, thread_id: str) -> bool:
+    return any(
+        handle.is_working and handle.thread_id == thread_id and handle.saver is saver
+        for handle in current_session().handles()
+    )
+
+
+def _said(done: Any) -> str:
+    freed = done.bytes_before - done.bytes_after + done.blob_bytes_freed
+    what = f"{freed:,} bytes freed" if freed > 0 else "the file was small already"
+    return f"{done.dropped:,} rows dropped, {done.rows:,} kept; {what}."

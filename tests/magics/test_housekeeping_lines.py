@@ -1,0 +1,139 @@
+"""What lines about the store do, in a shell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nbflow.errors import ThreadNotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+WORKFLOW = """%%workflow essay -i "canary-19" --no-panel
+@task
+def write(topic):
+    return topic.upper()
+
+@entrypoint()
+def essay(topic):
+    return write(topic).result()
+"""
+
+
+@pytest.fixture
+def ran(cells: Any) -> Any:
+    cells.run(WORKFLOW)
+    return cells
+
+
+def test_tasks_lists_what_the_newest_run_called(ran: Any) -> None:
+    report = ran.run("%workflow tasks essay")
+
+    assert len(report.rows) == 1
+    assert "write" in repr(report)
+    assert "finished" in repr(report)
+    assert "<td>write</td>" in report._repr_html_()
+
+
+def test_tasks_of_an_unknown_thread_names_the_known_ones(ran: Any) -> None:
+    with pytest.raises(ThreadNotFoundError, match="'essay'"):
+        ran.run("%workflow tasks nobody")
+
+
+def test_sql_shows_a_table_of_the_history(ran: Any) -> None:
+    table = ran.run("%workflow sql select thread_id, status, runs from threads")
+
+    assert list(table) == [("essay", "finished", 1)]
+    assert repr(table).splitlines() == [
+        "1 row",
+        "thread_id  status    runs",
+        "essay      finished  1",
+    ]
+    assert "<th>status</th>" in table._repr_html_()
+
+
+def test_a_cell_of_sql_may_have_several_lines(ran: Any) -> None:
+    table = ran.run(
+        "%%workflow sql\nselect name,\n  attempts -- how often\nfrom tasks\n"
+    )
+
+    assert list(table) == [("write", 1)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "insert into log (seq) values (7)",
+        "drop table log",
+        "create table mine as from threads",
+        "with gone as (delete from log returning *) from gone",
+        "copy log from 'x.parquet'",
+        "attach 'other.duckdb'",
+        "set threads = 1",
+        "from threads; drop table log",
+        "selec 1",
+        "from nothing",
+        "",
+    ],
+)
+def test_sql_that_changes_or_makes_no_sense_is_refused(ran: Any, query: str) -> None:
+    with pytest.raises(UsageError):
+        ran.run(f"%workflow sql {query}")
+
+    assert list(ran.run("%workflow sql select count(*) from threads")) == [(1,)]
+
+
+def test_a_snapshot_can_be_asked_beside_the_store(ran: Any, tmp_path: Path) -> None:
+    ran.run(f"%workflow snapshot {tmp_path / 'monday.duckdb'}")
+    ran.run('%workflow run essay -i "more" --no-panel')
+
+    ran.names["monday"] = tmp_path / "monday.duckdb"
+    then = ran.run(
+        "import nbflow\nnbflow.sql('select runs from threads', store=monday)"
+    )
+
+    assert list(then) == [(1,)]
+    assert list(ran.run("nbflow.sql('select runs from threads')")) == [(2,)]
+
+
+def test_a_purged_thread_leaves_nothing_behind(ran: Any) -> None:
+    ran.run("%workflow delete essay --purge")
+
+    below = [file for file in ran.store.parent.rglob("*.duckdb*") if file.is_file()]
+    assert below
+    assert not any(b"canary-19" in file.read_bytes() for file in below)
+    assert "none yet" in repr(ran.run("%workflow threads"))
+
+
+def test_prune_and_compact_say_what_they_did(ran: Any) -> None:
+    ran.run('%workflow run essay -i "more" --no-panel')
+
+    ran.run("%workflow prune --keep-last 1")
+
+    assert "rows dropped" in ran.printed
+    assert list(ran.run("%workflow sql select count(*) from runs")) == [(1,)]
+    ran.run("%workflow compact")
+    assert "kept" in ran.printed
+
+
+@pytest.mark.parametrize(
+    ("line", "match"),
+    [
+        ("prune", "keep_last"),
+        ("prune --keep-last few", "count"),
+        ("prune --older-than yesterday", "no age"),
+        ("delete", "THREAD"),
+        ("snapshot", "PATH"),
+        ("sql", "QUERY"),
+    ],
+)
+def test_what_is_missing_or_wrong_is_named(cells: Any, line: str, match: str) -> None:
+    with pytest.raises(UsageError, match=match):
+        cells.run(f"%workflow {line}")
+
+
+def test_size_names_each_thread(ran: Any) -> None:
+    assert "essay" in repr(ran.run("%workflow size"))

@@ -174,8 +174,8 @@ def open_database(path: str | os.PathLike[str], holder: str = "") -> Database:
     name = os.fspath(path)
     if not name or name.startswith(":memory:"):
         raise UsageError(
-            f"A DuckDBSaver keeps its log in a file, and {name!r} is none.\n"
-            "Give it a path, or use nbflow.checkpoint.memory.InMemorySaver."
+            f"The log of a DuckDB store is kept in a file, and {name!r} is none.\n"
+            "Give a path, or use an InMemorySaver, InMemoryStore or InMemoryCache."
         )
     real = str(Path(name).expanduser().resolve())
     while True:

@@ -118,7 +118,8 @@ def options_from(
     if not isinstance(limit, int) or limit < 1:
         raise ValueError(f"max_concurrency must be an int of at least 1, not {limit!r}")
     return Options(
-        thread_id=None if thread_id is None else str(thread_id),
+        # Records of no thread, such as a store's items, have an empty one.
+        thread_id=None if thread_id is None else str(thread_id) or None,
         config=merged,
         metadata=_metadata(merged),
         max_concurrency=limit,

@@ -103,7 +103,7 @@ def check(path: str | os.PathLike[str]) -> Check:
 
 def _look(database: Database) -> Iterator[Finding | None]:
     """Yield for each row what is wrong with it."""
-    ((count,),) = database.fetch("SELECT count(*) FROM log")
+    ((count,),) = database.fetch("SELECT coalesce(max(rowid), -1) + 1 FROM log")
     for first in range(0, count, _ROWS_AT_ONCE):
         last = min(first + _ROWS_AT_ONCE, count) - 1
         yield from _look_at(database, first, last)

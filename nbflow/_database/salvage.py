@@ -319,7 +319,7 @@ def _read_all(path: str, copy: str, found: _Found) -> None:
 
 def _read(path: str, copy: str, found: _Found) -> None:
     with closing(_Copy(path, copy)) as opened:
-        ((count,),) = opened.fetch("SELECT count(*) FROM log")
+        ((count,),) = opened.fetch("SELECT coalesce(max(rowid), -1) + 1 FROM log")
         for first in range(0, count, _ROWS_AT_ONCE):
             last = min(first + _ROWS_AT_ONCE, count) - 1
             for rowid, rows in _readable(opened, first, last):

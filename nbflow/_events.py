@@ -155,7 +155,7 @@ class TaskCalled(Struct, frozen=True):
     why : str
         In a continued run, why nothing recorded was used: ``"new"``,
         ``"code"``, ``"arguments"``, ``"failed"``, ``"unfinished"``,
-        ``"answered"`` or ``"replay"``.
+        ``"answered"``, ``"secret"`` or ``"replay"``.
     kind : str
         ``"task"``, or ``"workflow"`` for a nested run.
     aside : bool
@@ -204,11 +204,19 @@ class TaskRetried(Struct, frozen=True):
 
 
 class TaskFinished(Struct, frozen=True):
-    """A call returned, or its result came from the cache."""
+    """A call returned, or its result came from the cache.
+
+    Attributes
+    ----------
+    redacted : bool
+        Whether the result held a secret, which was not stored: then the call runs
+        again when the run is continued.
+    """
 
     call_id: str
     result: Payload
     cached: bool = False
+    redacted: bool = False
 
 
 class TaskFailed(Struct, frozen=True):

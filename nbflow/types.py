@@ -1,5 +1,7 @@
 """The values of the API, at LangGraph's place for them."""
 
+from typing import Literal, TypeAlias
+
 from nbflow._engine.interrupts import interrupt
 from nbflow._values import (
     CachePolicy,
@@ -17,9 +19,12 @@ from nbflow._values import (
     StreamWriter,
     TimeoutPolicy,
 )
+from nbflow.checkpoint.base import BaseCheckpointSaver
 
 __all__ = [
+    "All",
     "CachePolicy",
+    "Checkpointer",
     "Command",
     "Durability",
     "GraphOutput",
@@ -35,3 +40,9 @@ __all__ = [
     "TimeoutPolicy",
     "interrupt",
 ]
+
+All: TypeAlias = Literal["*"]
+"""Stands for every node, where names are asked for."""
+
+Checkpointer: TypeAlias = BaseCheckpointSaver | bool | None
+"""What an entrypoint takes as its `checkpointer`."""

@@ -53,6 +53,8 @@ def perform(run: Run, call: Call) -> None:
         run.ended(call, attempts.scope)
     try:
         event = _end(run, call, value, error)
+        if call.cached is not None and isinstance(event, TaskFinished):
+            call.cached.keep(value)
         if event is not None:
             run.log.write_outcome(event)
     except Exception as broken:  # noqa: BLE001 - the store's, or a value it can't take
@@ -79,6 +81,8 @@ async def perform_async(run: Run, call: Call) -> None:
         run.ended(call, attempts.scope)
     try:
         event = _end(run, call, value, error)
+        if call.cached is not None and isinstance(event, TaskFinished):
+            await call.cached.akeep(value)
         if event is not None and run.log.waits:
             await _committed(run, event)
         elif event is not None:
@@ -205,7 +209,8 @@ class Attempts:
             return False
         run, woken = self._context.run, threading.Event()
         run.when_held(woken.set)
-        clock.in_use().wait(delay, woken)
+        if not woken.is_set():
+            clock.in_use().wait(delay, woken)
         run.forget(woken.set)
         self._begin_again(error)
         return True
@@ -274,6 +279,7 @@ def _attempts(run: Run, call: Call) -> Attempts:
         name=call.name,
         loop=loop,
         nested=parent.nested,
+        above=parent,
     )
     scope.holds_place = True
     if parent.keeps:
@@ -291,8 +297,7 @@ def _end(
     run: Run, call: Call, value: Any, error: BaseException | None
 ) -> TaskFinished | TaskFailed | TaskDropped | None:
     if error is None:
-        result = run.log.payload(value, root="result", task=call.name)
-        return TaskFinished(call.event.call_id, result)
+        return run.log.finished(call.event.call_id, value, task=call.name)
     if isinstance(error, GraphBubbleUp):
         return None
     if isinstance(error, asyncio.CancelledError):

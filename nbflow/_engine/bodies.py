@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbflow._engine.attempts import Attempts
+from nbflow._engine.caching import CachedBody
 
 if TYPE_CHECKING:
     from nbflow._engine.context import RunContext
@@ -16,8 +17,9 @@ __all__ = ["await_body", "call_body"]
 def call_body(context: RunContext, spec: Spec, given: Any) -> Any:
     """Call a synchronous body; run this inside a copied `contextvars` context."""
     attempts = Attempts(context, spec, (given,), {})
+    cached = None if spec.cache is None else CachedBody.of(context, spec, given)
     try:
-        return attempts.call()
+        return attempts.call() if cached is None else cached.result(attempts.call)
     finally:
         context.scope.asked_at = attempts.scope.asked_at
 
@@ -25,7 +27,10 @@ def call_body(context: RunContext, spec: Spec, given: Any) -> Any:
 async def await_body(context: RunContext, spec: Spec, given: Any) -> Any:
     """Await an asynchronous body; make this an asyncio task of its own."""
     attempts = Attempts(context, spec, (given,), {})
+    cached = None if spec.cache is None else CachedBody.of(context, spec, given)
     try:
-        return await attempts.awaited()
+        if cached is None:
+            return await attempts.awaited()
+        return await cached.awaited(attempts.awaited)
     finally:
         context.scope.asked_at = attempts.scope.asked_at

@@ -21,6 +21,7 @@ from nbflow._engine.context import RunContext, Scope
 from nbflow._engine.futures import AsyncFuture
 from nbflow._engine.ids import new_checkpoint_id
 from nbflow._engine.interrupts import warn_swallowed
+from nbflow._engine.log import NEXT_RUN
 from nbflow._engine.trace import user_trace
 from nbflow._events import RunCancelled, RunFailed, RunFinished, RunInterrupted
 from nbflow._values import FinalValue
@@ -141,7 +142,7 @@ def _first_end(run: Run, value: Any, raised: BaseException | None) -> End:
     if _is_signal(raised):
         return _drained(run) or End("interrupted")
     # What runs is waited for and recorded; what only waits is not begun any more.
-    run.places.drop_line()
+    run.drop_waiting()
     return End("failed", error=raised)
 
 
@@ -183,7 +184,7 @@ def _written(run: Run, scope: Scope, end: End) -> End:
         return End("interrupted", error=refused, interrupts=asked)
     match end.status:
         case "finished":
-            return _finished(run, end)
+            return _finished(run, scope, end)
         case "failed" | "interrupted":
             return _failed(run, end.error or GraphInterrupt())
         case "cancelled":
@@ -193,20 +194,22 @@ def _written(run: Run, scope: Scope, end: End) -> End:
             assert_never(end.status)
 
 
-def _finished(run: Run, end: End) -> End:
+def _finished(run: Run, scope: Scope, end: End) -> End:
     value, save = end.value, end.value
     if isinstance(value, FinalValue):
         value, save = value.value, value.save
     workflow = run.settings.workflow
     try:
-        stored = run.log.payload(value, root="result", task=workflow)
+        is_split = isinstance(end.value, FinalValue)
+        missing = "" if is_split else NEXT_RUN
+        stored = run.log.payload(value, root="result", task=workflow, missing=missing)
         saved = None
-        if isinstance(end.value, FinalValue):
-            saved = run.log.payload(save, root="save", task=workflow)
+        if is_split:
+            saved = run.log.payload(save, root="save", task=workflow, missing=NEXT_RUN)
     except TypeError as error:
         return _failed(run, error)
     _warn_unseen(run)
-    run.log.end(RunFinished(stored, saved, new_checkpoint_id()))
+    run.log.end(RunFinished(stored, saved, new_checkpoint_id(), scope.cached))
     return End("finished", value)
 
 

@@ -54,6 +54,7 @@ class Ending:
         self._on_stop: list[Callable[[], None]] = []
         self._on_hold: list[Callable[[], None]] = []
         self._at_end: list[Callable[[], None]] = []
+        self._elsewhere: list[Callable[[], None]] = []
 
     # Asked to end.
 
@@ -91,7 +92,7 @@ class Ending:
             waiting = list(self._open)
             tasks = list(self._aio.items())
             notified = self._on_stop + self._on_hold
-        self.places.drop_line()
+        self.drop_waiting()
         for call in waiting:
             call.future.settle(None, RunStopped(reason))
         for task, loop in tasks:
@@ -106,9 +107,28 @@ class Ending:
                 return
             self.draining = reason
             notified = self._on_hold[:]
-        self.places.drop_line()
+        self.drop_waiting()
         for notify in notified:
             notify()
+
+    def drop_waiting(self) -> None:
+        """Send away the calls that have not begun."""
+        self.places.drop_line()
+        with self._lock:
+            dropped = self._elsewhere[:]
+        for drop in dropped:
+            drop()
+
+    def wait_elsewhere(self, drop: Callable[[], None]) -> None:
+        """Have `drop` called too when calls that have not begun are sent away."""
+        with self._lock:
+            self._elsewhere.append(drop)
+
+    def waits_no_more(self, drop: Callable[[], None]) -> None:
+        """Undo `wait_elsewhere`."""
+        with self._lock:
+            if drop in self._elsewhere:
+                self._elsewhere.remove(drop)
 
     def when_stopped(self, notify: Callable[[], None]) -> None:
         """Have `notify` called once the run is asked to stop."""
@@ -181,6 +201,8 @@ class Ending:
         self.when_idle(self._let_go)
 
     def _close(self, call: Call) -> None:
+        if call.cached is not None:
+            call.cached.end()
         with self._lock:
             self._open.discard(call)
             idle = [] if self._open else self._on_idle[:]

@@ -10,9 +10,15 @@ from typing import TYPE_CHECKING
 
 from nbflow import serde
 from nbflow._engine.ids import now
-from nbflow._events import Custom, MessageStreamed, Record, StreamCut
+from nbflow._events import (
+    Custom,
+    MessageStreamed,
+    Record,
+    StreamCut,
+    TaskFinished,
+)
 from nbflow._values import Payload
-from nbflow.errors import UnstorableValueError
+from nbflow.errors import SecretNotStoredError, UnstorableValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +28,10 @@ if TYPE_CHECKING:
     from nbflow._values import Durability
     from nbflow.checkpoint.base import BaseCheckpointSaver
 
-__all__ = ["STREAM_LIMIT_BYTES", "Log"]
+__all__ = ["NEXT_RUN", "STREAM_LIMIT_BYTES", "WHEN_CONTINUED", "Log"]
+
+NEXT_RUN = "in the next run"
+WHEN_CONTINUED = "when the run is continued"
 
 STREAM_LIMIT_BYTES = 16 * 2**20
 """How much of its custom stream a run keeps."""
@@ -79,21 +88,54 @@ class Log:
         with self._lock:
             self._observers = tuple(o for o in self._observers if o != observer)
 
-    def payload(self, value: Any, *, root: str, task: str = "") -> Payload:
-        """Return a value as events hold it.
+    def payload(
+        self, value: Any, *, root: str, task: str = "", missing: str = ""
+    ) -> Payload:
+        """Return a value as events hold it; secrets in it are not stored.
+
+        Parameters
+        ----------
+        root, task : str
+            How errors call the value, and whose it is.
+        missing : str, default ""
+            When a secret would be missed, such as ``"in the next run"``: then one is
+            an error.
 
         Raises
         ------
         UnstorableValueError
             The value can't be stored; the error names the place in it.
+        SecretNotStoredError
+            It holds a secret that would be missed.
         """
+        payload, secrets = self._encoded(value, root, task)
+        if secrets and missing:
+            raise SecretNotStoredError(secrets[0], why=missing, task=task)
+        return payload
+
+    def finished(
+        self, call_id: str, value: Any, *, task: str, cached: bool = False
+    ) -> TaskFinished:
+        """Return the event of a call that returned.
+
+        Raises
+        ------
+        UnstorableValueError
+            Its result can't be stored.
+        """
+        payload, secrets = self._encoded(value, "result", task)
+        return TaskFinished(call_id, payload, cached, bool(secrets))
+
+    def _encoded(
+        self, value: Any, root: str, task: str
+    ) -> tuple[Payload, tuple[str, ...]]:
         if self.saver is None:
-            return Payload(None, value)
+            return Payload(None, value), ()
         try:
             encoded = serde.encode_with_report(value, root=root)
             if encoded.streams:
-                return self.saver.keep(encoded.write, value)
-            return Payload(encoded.tree, value)
+                return self.saver.keep(encoded.write, value), encoded.secrets
+            return Payload(encoded.tree, value), encoded.secrets
         except UnstorableValueError as error:
             raise UnstorableValueError(
                 error.path, error.type_name, why=error.why, task=task

@@ -21,6 +21,7 @@ from nbflow._engine.context import RunContext, Scope
 from nbflow._engine.execution import in_thread
 from nbflow._engine.futures import SyncFuture
 from nbflow._engine.interrupts import swallowed
+from nbflow._engine.log import NEXT_RUN
 from nbflow._engine.recorded import Missing
 from nbflow._engine.run import Failure
 from nbflow._events import NestedSaved, TaskCalled, TaskDropped, TaskFinished
@@ -192,11 +193,13 @@ def _finished(nested: Nested, value: Any) -> Any:
     save = value
     if isinstance(value, FinalValue):
         value, save = value.value, value.save
-    payload = log.payload(value, root="result", task=event.name)
+    finished = log.finished(
+        event.call_id, value, task=event.name, cached=scope.cached
+    )
     if nested.definition.keeps:
-        saved = log.payload(save, root="save", task=event.name)
+        saved = log.payload(save, root="save", task=event.name, missing=NEXT_RUN)
         log.write(NestedSaved(nested.namespace, scope.place, saved))
-    log.write_outcome(TaskFinished(event.call_id, payload))
+    log.write_outcome(finished)
     return value
 
 

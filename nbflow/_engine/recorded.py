@@ -68,7 +68,7 @@ class Missing:
 _Index: TypeAlias = dict[tuple[str, str, str], deque[str]]
 Lookup: TypeAlias = Found | Blocked | Diverged | Missing
 Why: TypeAlias = Literal[
-    "", "new", "code", "arguments", "failed", "unfinished", "answered"
+    "", "new", "code", "arguments", "failed", "unfinished", "answered", "secret"
 ]
 
 
@@ -112,6 +112,7 @@ class Recorded:
         self._answers: dict[str, Answered] = {}
         self._steps: dict[tuple[str, int], str] = {}
         self._claimed: set[str] = set()
+        self._redacted: set[str] = set()
         self._shown: tuple[str, ...] = ()
         self._noted: dict[str, ValueNoted] = {}
         self._noted_now: dict[str, ValueNoted] = {}
@@ -136,6 +137,9 @@ class Recorded:
                 self._codes[call.place, call.name, call.args_key].add(call.code)
                 self._outcomes.pop(call_id, None)
                 self._answered_since.discard(call_id)
+            case TaskFinished(call_id=call_id, redacted=True):
+                # What is stored is not what the body got: it has to run again.
+                self._redacted.add(call_id)
             case TaskFinished(call_id=call_id) | TaskFailed(call_id=call_id) as outcome:
                 self._outcomes[call_id] = outcome
             case RunFailed(causes=causes):
@@ -336,6 +340,8 @@ class Recorded:
             return "failed"
         if call.call_id in self._answered_since:
             return "answered"
+        if call.call_id in self._redacted:
+            return "secret"
         if call.call_id in self._calls:
             return "unfinished"
         if self._codes[call.place, call.name, call.args_key] - {call.code}:

@@ -44,6 +44,8 @@ def policies_of(
     found = (
         () if given is None else (given,) if isinstance(given, RetryPolicy) else given
     )
+    if not isinstance(found, list | tuple):
+        raise TypeError(f"retry_policy takes RetryPolicy values, not {given!r}")
     for policy in found:
         if not isinstance(policy, RetryPolicy):
             raise TypeError(f"retry_policy takes RetryPolicy values, not {policy!r}")

@@ -7,7 +7,6 @@ body is driven is in `drive`, how an attempt is made in `attempts`.
 from __future__ import annotations
 
 import asyncio
-import threading
 import warnings
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -19,10 +18,13 @@ from msgspec.structs import replace
 
 from nbflow import serde
 from nbflow._engine.attempts import perform, perform_async
+from nbflow._engine.caching import CachedCall
 from nbflow._engine.code import code_of
 from nbflow._engine.ending import Ending
+from nbflow._engine.forks import Offers
 from nbflow._engine.futures import AsyncFuture, SyncFuture
 from nbflow._engine.ids import digest
+from nbflow._engine.lending import lend_place
 from nbflow._engine.pool import pool
 from nbflow._engine.recorded import Blocked, Diverged, Found, Missing
 from nbflow._engine.trace import caller_line, user_trace
@@ -115,6 +117,7 @@ class Call(Struct, frozen=True, eq=False):
     parent: Scope
     context: Context
     place: Callable[[], str]
+    cached: CachedCall | None = None
 
     @property
     def name(self) -> str:
@@ -152,9 +155,10 @@ class Run(Ending):
         self.settings = settings
         self.log = log
         self.recorded = recorded
-        self.offered: dict[str, Any] = {}
+        self.offered = Offers()
         self.failures: dict[str, Failure] = {}
         self.refusals: list[InvalidAnswerError] = []
+        self.listeners: tuple[Callable[..., None], ...] = ()
         self._asked: dict[str, Interrupt] = {}
         self._codes: set[str] = set()
         self._kept: dict[str, TaskFinished | _Future] = {}
@@ -170,7 +174,9 @@ class Run(Ending):
             scope.deadline.move()
         index, aside = scope.next_index()
         event = self.identify(spec, scope, spec.normal(args, kwargs), aside=aside)
-        found = self._kept_from(scope, event) or self.find(event, index)
+        found = self._kept_from(scope, event) or self.find(event, index, scope)
+        for listener in self.listeners:
+            listener(event, args, kwargs, found, scope)
         if isinstance(found, SyncFuture | AsyncFuture):
             scope.place_below(event.name, event.args_key)
             return found
@@ -180,9 +186,10 @@ class Run(Ending):
         if isinstance(found, Missing):
             place = scope.place_below(event.name, event.args_key)
             event = replace(event, why=found.why) if found.why else event
-            self._start(
-                Call(event, spec, args, kwargs, future, scope, copy_context(), place)
-            )
+            around = copy_context()
+            call = Call(event, spec, args, kwargs, future, scope, around, place)
+            if spec.cache is None or not self._start_cached(call):
+                self._start(call)
         else:
             scope.place_below(event.name, event.args_key)
             self.reuse(event, found, scope, future)
@@ -231,8 +238,12 @@ class Run(Ending):
             return Found(event.call_id, kept)
         return kept
 
-    def find(self, event: TaskCalled, index: int) -> Found | Blocked | Missing:
+    def find(
+        self, event: TaskCalled, index: int, scope: Scope
+    ) -> Found | Blocked | Missing:
         """Look a call up, and note in the log that its outcome is used again."""
+        if scope.fresh:
+            return Missing("replay")
         found = self.recorded.look_up(event, index)
         match found:
             case Found(call_id=call_id):
@@ -295,11 +306,47 @@ class Run(Ending):
 
     def _start(self, call: Call) -> None:
         self.hold_back()
-        self._lend_place(call)
-        call.future.take_back = self._take_back
+        lend_place(self, call)
         waiting = not self.places.take()
         if waiting:
             call = replace(call, event=replace(call.event, waiting=True))
+        try:
+            self._open_up(call)
+        except BaseException:
+            if not waiting:
+                self.places.leave()
+            raise
+        if waiting:
+            self._stand_in_line(call)
+        else:
+            self._launch(call)
+
+    def _start_cached(self, call: Call) -> bool:
+        settings = call.parent.settings or self.settings
+        cached = CachedCall.of(self, call, settings.cache)
+        if cached is None:
+            return False
+        self.hold_back()
+        lend_place(self, call)
+        event = replace(call.event, waiting=True)
+        call = replace(call, event=event, cached=cached)
+        self._open_up(call)
+        cached.start(call)
+        return True
+
+    def begin(self, call: Call) -> None:
+        """Have an open call run, as soon as there is a place for it."""
+        if self.places.take():
+            self._launch(call)
+        else:
+            self._stand_in_line(call)
+
+    def _stand_in_line(self, call: Call) -> None:
+        launch, drop = partial(self._launch, call), partial(self.drop, call)
+        self.places.stand_in_line(launch, drop, call)
+
+    def _open_up(self, call: Call) -> None:
+        call.future.take_back = self._take_back
         with self._lock:
             self._open.add(call)
             call.parent.open_calls += 1
@@ -310,14 +357,7 @@ class Run(Ending):
         except BaseException:
             self._forget_child(call)
             self._close(call)
-            if not waiting:
-                self.places.leave()
             raise
-        if waiting:
-            launch, drop = partial(self._launch, call), partial(self._drop, call)
-            self.places.stand_in_line(launch, drop, call)
-        else:
-            self._launch(call)
 
     def _launch(self, call: Call) -> None:
         with self._lock:
@@ -337,7 +377,8 @@ class Run(Ending):
         call.future.task = task
         self.adopt(task, loop)
 
-    def _drop(self, call: Call) -> None:
+    def drop(self, call: Call) -> None:
+        """Close an open call that has not begun and will not."""
         self.held_back = True
         self.log.write(TaskDropped(call.event.call_id))
         self._forget_child(call)
@@ -358,34 +399,6 @@ class Run(Ending):
             return False
         future.task.get_loop().call_soon_threadsafe(future.task.cancel)
         return True
-
-    def _lend_place(self, call: Call) -> None:
-        # A task that calls others counts no more as running until it comes back
-        # from waiting for them: so any nesting works with one place (rule R10).
-        scope = call.parent
-        if scope.lend():
-            self.places.leave()
-        if scope.parent_id and isinstance(call.future, SyncFuture):
-            call.future.come_back = partial(self._come_back, scope)
-        elif scope.parent_id:
-            call.future.come_back = partial(self._come_back_async, scope)
-
-    def _comes_back(self, scope: Scope) -> bool:
-        lent = not scope.holds_place and not scope.open_calls and not scope.left
-        return lent and self.stopping is None
-
-    def _come_back(self, scope: Scope) -> None:
-        if self._comes_back(scope):
-            back = threading.Event()
-            self.places.stand_first(partial(_take_place, scope, back.set), back.set)
-            back.wait()
-
-    async def _come_back_async(self, scope: Scope) -> None:
-        if self._comes_back(scope):
-            loop, back = asyncio.get_running_loop(), asyncio.Event()
-            notify = partial(loop.call_soon_threadsafe, back.set)
-            self.places.stand_first(partial(_take_place, scope, notify), notify)
-            await back.wait()
 
     def ended(self, call: Call, scope: Scope) -> None:
         """Note that a call's body has ended; `scope` is that of its last attempt."""
@@ -420,7 +433,7 @@ class Run(Ending):
     def _keep(self, call: Call, event: object) -> None:
         call_id = call.event.call_id
         with self._lock:
-            if isinstance(event, TaskFinished):
+            if isinstance(event, TaskFinished) and not event.redacted:
                 data = event.result.data
                 bare = event.result if data is None else Payload(data)
                 self._kept[call_id] = TaskFinished(call_id, bare)
@@ -478,11 +491,6 @@ def as_interrupt(question: Interrupted) -> Interrupt:
     value = question.value
     data = serde.decode(value.data) if value.data is not None else value.live
     return Interrupt(data, question.interrupt_id, question.response_schema)
-
-
-def _take_place(scope: Scope, notify: Callable[[], object]) -> None:
-    scope.holds_place = True
-    notify()
 
 
 def _text_of(given: tuple[tuple[Any, ...], dict[str, Any]]) -> str:

@@ -1,12 +1,16 @@
-"""A saver and threads for tests of the engine."""
+"""A saver, threads and a clock for tests of the engine."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nbflow.checkpoint.memory import InMemorySaver
+from nbflow.testing import FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture
@@ -17,3 +21,10 @@ def saver() -> InMemorySaver:
 @pytest.fixture
 def config() -> dict[str, Any]:
     return {"configurable": {"thread_id": "t"}}
+
+
+@pytest.fixture
+def clock() -> Iterator[FakeClock]:
+    """Have runs look at a clock that the test moves."""
+    with FakeClock() as moved:
+        yield moved

@@ -138,9 +138,9 @@ class Projection:
                 yield from self._started(record)
             case RunInterrupted():
                 yield from self.interrupted(self._run.asked, at)
-            case RunFinished(value=value, save=save):
+            case RunFinished(value=value, save=save, cached=cached):
                 saved = value.live if save is None else save.live
-                yield from self._result(self._name, value.live, saved)
+                yield from self._result(self._name, value.live, saved, cached=cached)
                 yield from self._entry_end(at, result={END_KEY: value.live})
                 yield from self._checkpoint(self._checkpoints.of_end(record), at)
                 if self._shape.stops_after:
@@ -218,12 +218,14 @@ class Projection:
         value = event.result.live
         yield from self._begin(noted, at)
         if noted.kind == "workflow":
-            yield from self._result(noted.name, value, value, home=noted.home)
+            yield from self._result(
+                noted.name, value, value, home=noted.home, cached=event.cached
+            )
         else:
             if not event.cached:
                 yield from self._returned(noted.call_id, noted.home, value)
-            marked = {"__metadata__": {"cached": True}} if event.cached else {}
-            yield from self._say(noted.home, "updates", {noted.name: value} | marked)
+            chunk = {noted.name: value} | _marked(cached=event.cached)
+            yield from self._say(noted.home, "updates", chunk)
         yield from self._end(noted, value=value, cached=event.cached, at=at)
 
     def _failed(self, call_id: str, text: str, at: int) -> Iterator[Chunk]:
@@ -233,13 +235,19 @@ class Projection:
             yield from self._end(noted, error=text, at=at)
 
     def _result(
-        self, name: str, value: Any, save: Any, *, home: str | None = None
+        self,
+        name: str,
+        value: Any,
+        save: Any,
+        *,
+        home: str | None = None,
+        cached: bool = False,
     ) -> Iterator[Chunk]:
         home = self._root_id if home is None else home
         keys = self._shape.output_keys if home == self._root_id else None
         shown = keyed(keys, value, save)
         yield from self._returned(home, home, value)
-        yield from self._say(home, "updates", {name: shown})
+        yield from self._say(home, "updates", {name: shown} | _marked(cached=cached))
         yield from self._say(home, "values", shown)
 
     def _cut(self, text: str, at: int) -> Iterator[Chunk]:
@@ -350,3 +358,7 @@ class Projection:
         elif self._shape.subgraphs:
             noted = self._calls.get(home)
             yield (() if noted is None else noted.namespace), mode, data
+
+
+def _marked(*, cached: bool) -> dict[str, Any]:
+    return {"__metadata__": {"cached": True}} if cached else {}

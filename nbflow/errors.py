@@ -34,6 +34,7 @@
         │   ├── StoreDamagedError     the file can be read in part, or not at all
         │   └── StoreClosedError
         ├── UnstorableValueError      (also a TypeError)
+        │   └── SecretNotStoredError  a secret where it would be missed
         ├── UnreadableValueError      (also a ValueError)
         ├── UnregisteredTypeError     (also a TypeError)
         └── UsageError                a magic's or a command's arguments
@@ -85,6 +86,7 @@ __all__ = [
     "ReplayWarning",
     "ReplayedTaskError",
     "RunStopped",
+    "SecretNotStoredError",
     "StoreClosedError",
     "StoreDamagedError",
     "StoreError",
@@ -631,6 +633,30 @@ class UnstorableValueError(NbflowError, TypeError):
     def __reduce__(self) -> tuple[Any, ...]:
         args = (self.path, self.type_name)
         return _rebuild, (type(self), args, {"why": self.why, "task": self.task})
+
+
+class SecretNotStoredError(UnstorableValueError):
+    """A secret stands where a continued run, or the next one, would miss it.
+
+    Secrets are never stored: what is kept of a value has a mark in their place.
+    """
+
+    def __init__(
+        self, path: str, type_name: str = "", *, why: str = "", task: str = ""
+    ) -> None:
+        self.path = path
+        self.type_name = type_name
+        self.why = why
+        self.task = task
+        of = f" of {task!r}" if task else ""
+        NbflowError.__init__(
+            self,
+            f"{path}{of} is a secret, and secrets are never stored: it would be "
+            f"missing {why or 'later'}.\n"
+            "Hand secrets in by context=, which is not stored, or read them in the "
+            "task that needs them; return entrypoint.final(value=..., save=...) to "
+            "save a value without them.",
+        )
 
 
 class UnreadableValueError(NbflowError, ValueError):

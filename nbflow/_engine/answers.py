@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from nbflow import serde
-from nbflow._engine.log import Log
+from nbflow._engine.log import WHEN_CONTINUED, Log
 from nbflow._engine.recorded import Recorded
 from nbflow._events import Answered
 from nbflow.errors import UnknownInterruptError
@@ -100,7 +100,7 @@ def take_answers(run: Run, answers: Mapping[str, Any], by: str) -> None:
         if run.recorded.questions[interrupt_id].response_schema is not None:
             run.offered.put(interrupt_id, answer, by)
             continue
-        payload = run.log.payload(answer, root="answer")
+        payload = run.log.payload(answer, root="answer", missing=WHEN_CONTINUED)
         event = Answered(interrupt_id, payload, serde.fingerprint(answer), by)
         run.log.commit(event)
         run.recorded.take_answer(event)
@@ -132,7 +132,7 @@ def record_answers(
     events = [
         Answered(
             interrupt_id,
-            log.payload(answer, root="answer"),
+            log.payload(answer, root="answer", missing=WHEN_CONTINUED),
             serde.fingerprint(answer),
             by,
         )

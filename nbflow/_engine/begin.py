@@ -24,7 +24,7 @@ from nbflow._engine.ids import new_checkpoint_id, new_run_id
 from nbflow._engine.inject import as_context
 from nbflow._engine.leases import Lease, take_lease
 from nbflow._engine.limits import Places
-from nbflow._engine.log import Log
+from nbflow._engine.log import WHEN_CONTINUED, Log
 from nbflow._engine.options import options_from
 from nbflow._engine.recorded import Recorded
 from nbflow._engine.run import Run, Settings, as_interrupt
@@ -348,7 +348,9 @@ def _started(
 ) -> RunStarted:
     return RunStarted(
         workflow=definition.spec.name,
-        input=log.payload(given, root="input", task=definition.spec.name),
+        input=log.payload(
+            given, root="input", task=definition.spec.name, missing=WHEN_CONTINUED
+        ),
         input_key=serde.fingerprint_exact(given) or "",
         code=code_of(definition.spec.func).fingerprint,
         checkpoint_id=new_checkpoint_id(),

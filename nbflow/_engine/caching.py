@@ -19,7 +19,6 @@ from nbflow import serde
 from nbflow._engine.code import code_of
 from nbflow._engine.ids import digest
 from nbflow._engine.pool import pool
-from nbflow._events import TaskFinished
 from nbflow._values import FinalValue
 from nbflow.errors import NbflowWarning, RunStopped, UnstorableValueError
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from nbflow import serde
 from nbflow._engine.context import require
 from nbflow._engine.ids import question_id
+from nbflow._engine.log import WHEN_CONTINUED
 from nbflow._engine.schemas import checked, json_schema
 from nbflow._engine.trace import caller_line
 from nbflow._events import Answered, Interrupted
@@ -17,6 +18,7 @@ from nbflow.errors import (
     GraphInterrupt,
     InvalidAnswerError,
     ReplayWarning,
+    SecretNotStoredError,
     SwallowedInterruptWarning,
 )
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nbflow._engine.context import RunContext, Scope
+    from nbflow._values import Payload
 
 __all__ = ["interrupt", "of_group", "swallowed", "warn_swallowed"]
 
@@ -115,12 +118,26 @@ def _take_offered(
     run, interrupt_id = context.run, question.interrupt_id
     answer, by = offered
     value = checked(interrupt_id, answer, response_schema)
-    payload = run.log.payload(answer, root="answer", task=context.scope.name)
+    payload = _storable(context, interrupt_id, answer, value)
     event = Answered(interrupt_id, payload, serde.fingerprint(answer), by)
     asked = () if interrupt_id in run.recorded.questions else (question,)
     run.log.commit(*asked, event)
     run.recorded.take_answer(event, question)
     return value
+
+
+def _storable(
+    context: RunContext, interrupt_id: str, answer: Any, value: Any
+) -> Payload:
+    # An answer is stored as it came, before the schema made a secret of it.
+    log, task = context.run.log, context.scope.name
+    try:
+        if value is not answer:
+            log.payload(value, root="answer", task=task, missing=WHEN_CONTINUED)
+        return log.payload(answer, root="answer", task=task, missing=WHEN_CONTINUED)
+    except SecretNotStoredError as error:
+        problem = "a secret is never stored; ask where it is kept instead"
+        raise InvalidAnswerError(interrupt_id, [(error.path, problem)]) from error
 
 
 def _diverged(

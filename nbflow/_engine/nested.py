@@ -24,7 +24,7 @@ from nbflow._engine.interrupts import swallowed
 from nbflow._engine.log import NEXT_RUN
 from nbflow._engine.recorded import Missing
 from nbflow._engine.run import Failure
-from nbflow._events import NestedSaved, TaskCalled, TaskDropped, TaskFinished
+from nbflow._events import NestedSaved, TaskCalled, TaskDropped
 from nbflow._values import FinalValue
 from nbflow.errors import GraphBubbleUp, GraphInterrupt
 
@@ -193,9 +193,7 @@ def _finished(nested: Nested, value: Any) -> Any:
     save = value
     if isinstance(value, FinalValue):
         value, save = value.value, value.save
-    finished = log.finished(
-        event.call_id, value, task=event.name, cached=scope.cached
-    )
+    finished = log.finished(event.call_id, value, task=event.name, cached=scope.cached)
     if nested.definition.keeps:
         saved = log.payload(save, root="save", task=event.name, missing=NEXT_RUN)
         log.write(NestedSaved(nested.namespace, scope.place, saved))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
 
 from nbflow import serde
 from nbflow._engine.ids import new_checkpoint_id, new_run_id, now
-from nbflow._engine.log import Log
+from nbflow._engine.log import NEXT_RUN, Log
 from nbflow._events import (
     Record,
     RunCancelled,
@@ -238,7 +238,9 @@ class _Writing:
         return None if self.point is None else self.point.checkpoint_id
 
     def _payload(self, value: Any) -> Payload:
-        return self._log.payload(value, root="values", task=self.target.workflow)
+        return self._log.payload(
+            value, root="values", task=self.target.workflow, missing=NEXT_RUN
+        )
 
     # Records.
 

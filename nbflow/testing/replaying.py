@@ -36,7 +36,7 @@ _WHY: Final = {
     "failed": "it had failed",
     "unfinished": "it had not ended",
     "answered": "it had asked, and the answer came since",
-    "dropped": "it had been taken back",
+    "secret": "its result held a secret, which is not recorded",
 }
 
 

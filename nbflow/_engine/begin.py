@@ -22,7 +22,6 @@ from nbflow._engine.commands import NewInput, read_command
 from nbflow._engine.forks import offers_for_fork
 from nbflow._engine.ids import new_checkpoint_id, new_run_id
 from nbflow._engine.inject import as_context
-from nbflow._engine.leases import Lease, take_lease
 from nbflow._engine.limits import Places
 from nbflow._engine.log import WHEN_CONTINUED, Log
 from nbflow._engine.options import options_from
@@ -32,6 +31,7 @@ from nbflow._engine.state import DRAWN_KINDS, thread_of
 from nbflow._engine.updates import Target, supersteps_of, write_updates
 from nbflow._events import RunResumed, RunStarted, RunSuperseded
 from nbflow._values import UNSET, Command, StateUpdate
+from nbflow.checkpoint.leases import Lease, held, take_lease
 from nbflow.checkpoint.points import ending_of, find_point, saved
 from nbflow.errors import (
     CheckpointNotFoundError,
@@ -252,14 +252,9 @@ def change_thread(
             "Leave checkpoint_ns out to change the thread."
         )
     wanted = supersteps_of(supersteps)
-    name = f"a change of workflow {definition.spec.name!r} by hand"
-    thread_id = options.thread_id or ""
-    lease = Lease(saver.scope, thread_id, new_run_id(), lambda: name, time.time())
-    take_lease(lease)
-    try:
+    what = f"a change of workflow {definition.spec.name!r} by hand"
+    with held(saver.scope, options.thread_id or "", what):
         return write_updates(_target(definition, saver, options), wanted).config
-    finally:
-        lease.release()
 
 
 def _target(

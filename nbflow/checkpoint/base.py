@@ -6,6 +6,7 @@ business, and how they look is a panel's.
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -29,14 +30,40 @@ from nbflow._events import (
     ThreadDeleted,
 )
 from nbflow._values import Payload
+from nbflow.checkpoint.rewriting import copy_thread, drop_runs, keep_newest
+from nbflow.checkpoint.tuples import (
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    find_tuple,
+    tuples,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+    from collections.abc import (
+        AsyncIterator,
+        Callable,
+        Collection,
+        Hashable,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
     from types import TracebackType
 
     from nbflow.serde import Content
 
-__all__ = ["BaseCheckpointSaver", "Head", "RunStatus", "fold_head", "heads_of"]
+__all__ = [
+    "BaseCheckpointSaver",
+    "Checkpoint",
+    "CheckpointMetadata",
+    "CheckpointTuple",
+    "Head",
+    "RunStatus",
+    "fold_head",
+    "heads_of",
+]
 
 RunStatus: TypeAlias = Literal[
     "running", "interrupted", "failed", "cancelled", "finished", "superseded"
@@ -84,6 +111,11 @@ class Head:
     pending: tuple[str, ...]
     started_at: int
     updated_at: int
+
+
+Heads: TypeAlias = list[Head]
+# Within a saver `list` is LangGraph's method, so its own types have names.
+Records: TypeAlias = list[Record]
 
 
 def fold_head(head: Head | None, record: Record) -> Head | None:
@@ -271,7 +303,7 @@ class BaseCheckpointSaver(ABC):
         before: int | None = None,
         newest_first: bool = False,
         limit: int | None = None,
-    ) -> list[Record]:
+    ) -> Records:
         """Return records of a thread, in stored order.
 
         Parameters
@@ -300,7 +332,7 @@ class BaseCheckpointSaver(ABC):
         """
 
     @abstractmethod
-    def heads(self, thread_id: str | None = None) -> list[Head]:
+    def heads(self, thread_id: str | None = None) -> Heads:
         """Return where threads stand, the most recently updated first.
 
         Parameters
@@ -352,7 +384,7 @@ class BaseCheckpointSaver(ABC):
         found = self.heads(thread_id)
         return found[0] if found else None
 
-    def list_threads(self) -> list[Head]:
+    def list_threads(self) -> Heads:
         """Return every thread of the log, the most recently updated first."""
         return self.heads()
 
@@ -393,6 +425,168 @@ class BaseCheckpointSaver(ABC):
             They could not be freed.
         """
         return None
+
+    # In LangGraph's shapes.
+
+    def get(self, config: Mapping[str, Any]) -> Checkpoint | None:
+        """Return the checkpoint of `get_tuple` alone."""
+        found = self.get_tuple(config)
+        return None if found is None else found.checkpoint
+
+    def get_tuple(self, config: Mapping[str, Any]) -> CheckpointTuple | None:
+        """Return the checkpoint that a config names, or its thread's newest one.
+
+        Parameters
+        ----------
+        config : mapping
+            ``{"configurable": {"thread_id": ..., "checkpoint_id": ...}}``.
+
+        Returns
+        -------
+        CheckpointTuple or None
+            None for a thread or checkpoint that is not known.
+        """
+        return find_tuple(self, config)
+
+    def list(
+        self,
+        config: Mapping[str, Any] | None,
+        *,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - LangGraph's name
+        before: Mapping[str, Any] | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """Yield checkpoints, newest first, reading as far as is asked for.
+
+        Parameters
+        ----------
+        config : mapping or None
+            Names the thread; None is every thread, one after the other, the most
+            recently updated first. With a checkpoint, only that one.
+        filter : mapping, optional
+            Only checkpoints whose metadata hold all of these, equal.
+        before : mapping, optional
+            Config of a checkpoint: only those that come after it in this order.
+        limit : int, optional
+            At most so many.
+        """
+        return tuples(self, config, metadata=filter, before=before, limit=limit)
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy a thread as it stands; the ids of its runs and checkpoints stay.
+
+        The copy can be continued, and neither knows of the other. All of it is on
+        disk when this returns, or nothing.
+
+        Raises
+        ------
+        ThreadNotFoundError
+            There is no such thread.
+        ValueError
+            There is a thread of the new id.
+        ThreadBusyError
+            A run holds the new id.
+        """
+        copy_thread(self, source_thread_id, target_thread_id)
+
+    def prune(
+        self,
+        thread_ids: Sequence[str],
+        *,
+        strategy: Literal["keep_latest", "delete"] = "keep_latest",
+        purge: bool = False,
+    ) -> None:
+        """Drop what threads need no more to go on from where they stand.
+
+        Parameters
+        ----------
+        thread_ids : sequence of str
+            The threads; unknown ones are passed over.
+        strategy : {"keep_latest", "delete"}
+            Keep each thread's newest run and the one whose saved value is the next
+            one's `previous`, or nothing.
+        purge : bool, default False
+            Also free the bytes at once; else they go with the next compaction.
+
+        Raises
+        ------
+        ValueError
+            The strategy is unknown.
+        ThreadBusyError
+            A run holds one of them; those before it are done.
+        """
+        if strategy not in {"keep_latest", "delete"}:
+            raise ValueError(f"strategy is 'keep_latest' or 'delete', not {strategy!r}")
+        if strategy == "keep_latest":
+            keep_newest(self, thread_ids)
+        else:
+            for thread_id in thread_ids:
+                self.delete_thread(thread_id)
+        if purge:
+            self.compact()
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Make runs invisible, whichever threads they are of.
+
+        Where a thread's newest run goes, the one before it is the newest. What began
+        from the saved value of such a run has no `previous` any more. Every thread
+        is looked at.
+
+        Raises
+        ------
+        ThreadBusyError
+            A run holds one of the threads; those before it are done.
+        """
+        drop_runs(self, run_ids)
+
+    # The same, without blocking the event loop.
+
+    async def aget(self, config: Mapping[str, Any]) -> Checkpoint | None:
+        """Like `get`, in a thread."""
+        return await asyncio.to_thread(self.get, config)
+
+    async def aget_tuple(self, config: Mapping[str, Any]) -> CheckpointTuple | None:
+        """Like `get_tuple`, in a thread."""
+        return await asyncio.to_thread(self.get_tuple, config)
+
+    async def alist(
+        self,
+        config: Mapping[str, Any] | None,
+        *,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - LangGraph's name
+        before: Mapping[str, Any] | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """Like `list`, in a thread."""
+        found = self.list(config, filter=filter, before=before, limit=limit)
+        while (one := await asyncio.to_thread(next, found, None)) is not None:
+            yield one
+
+    async def alist_threads(self) -> Heads:
+        """Like `list_threads`, in a thread."""
+        return await asyncio.to_thread(self.list_threads)
+
+    async def adelete_thread(self, thread_id: str, *, purge: bool = False) -> None:
+        """Like `delete_thread`, in a thread."""
+        await asyncio.to_thread(self.delete_thread, thread_id, purge=purge)
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Like `copy_thread`, in a thread."""
+        await asyncio.to_thread(self.copy_thread, source_thread_id, target_thread_id)
+
+    async def aprune(
+        self,
+        thread_ids: Sequence[str],
+        *,
+        strategy: Literal["keep_latest", "delete"] = "keep_latest",
+        purge: bool = False,
+    ) -> None:
+        """Like `prune`, in a thread."""
+        await asyncio.to_thread(self.prune, thread_ids, strategy=strategy, purge=purge)
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Like `delete_for_runs`, in a thread."""
+        await asyncio.to_thread(self.delete_for_runs, run_ids)
 
 
 def heads_of(records: Iterable[Record]) -> dict[str, Head]:

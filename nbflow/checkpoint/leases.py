@@ -6,6 +6,8 @@ A log is open in one process only (see the savers), so this is all there is.
 from __future__ import annotations
 
 import threading
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -13,9 +15,9 @@ from typing import TYPE_CHECKING
 from nbflow.errors import ThreadBusyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterator
 
-__all__ = ["Lease", "take_lease"]
+__all__ = ["Lease", "held", "take_lease"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,3 +74,33 @@ def take_lease(lease: Lease, *, force: bool = False) -> None:
         raise ThreadBusyError(
             lease.thread_id, holder.run_id, f"{holder.describe()}, since {since}"
         )
+
+
+@contextmanager
+def held(
+    scope: Hashable, thread_id: str, what: str, *, run_id: str = ""
+) -> Iterator[None]:
+    """Hold a thread for a short while, such as a change by hand.
+
+    Parameters
+    ----------
+    scope : hashable
+        The saver's.
+    thread_id : str
+        The thread.
+    what : str
+        Who holds it, for the error of the next one.
+    run_id : str, default ""
+        The run that comes of it, if one does.
+
+    Raises
+    ------
+    ThreadBusyError
+        A run holds it.
+    """
+    lease = Lease(scope, thread_id, run_id, lambda: what, time.time())
+    take_lease(lease)
+    try:
+        yield
+    finally:
+        lease.release()

@@ -135,7 +135,8 @@ def read_parquet(path: Path, *, rows: int, limit_bytes: int) -> Iterator[BundleR
 def _checked_rows(
     memory: Connection, source: str, rows: int, limit_bytes: int
 ) -> Iterator[BundleRow]:
-    found = memory.fetch(f"SELECT column_name, column_type FROM (DESCRIBE {source})")  # noqa: S608 - our own text
+    sql = f"SELECT column_name, column_type FROM (DESCRIBE FROM {source})"  # noqa: S608 - our own text
+    found = memory.fetch(sql)
     if dict(found) != _COLUMNS:
         raise InvalidBundleError(f"its rows have other columns: {dict(found)}")
     sizes = " + ".join(

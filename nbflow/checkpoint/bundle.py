@@ -415,6 +415,8 @@ class _Importing:
         cells = [filled.get(name) for name in COLUMNS]
         try:
             record = unpack(cells, str(self.archive.filename), with_payloads=False)
+            pack(record)
+            _refuse_missing_values(record.event)
         except (StoreError, TypeError, ValueError) as error:
             why = str(error).partition("\n")[0]
             raise InvalidBundleError(f"row {row.position} is wrong: {why}") from error
@@ -441,6 +443,13 @@ class _Importing:
                 yield piece
         if (digest.hexdigest(), count) != (wanted, size):
             raise InvalidBundleError(f"{name} is not as it was exported")
+
+
+def _refuse_missing_values(event: Event) -> None:
+    for name in PAYLOADS[type(event).__name__]:
+        is_needed = type(event).__annotations__[name] == "Payload"
+        if is_needed and getattr(event, name) is None:
+            raise ValueError(f"it lacks its {name}")
 
 
 def _refuse_unless_begin(event: Event, row: BundleRow) -> None:

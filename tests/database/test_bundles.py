@@ -1,0 +1,325 @@
+"""A thread in one file: whole, without secrets if asked, and harmless to open."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import msgspec
+import pytest
+
+from nbflow import serde
+from nbflow._events import (
+    KINDS,
+    Record,
+    RunFinished,
+    RunStarted,
+    TaskCalled,
+    TaskFinished,
+    ThreadDeleted,
+)
+from nbflow._values import Payload
+from nbflow.checkpoint.bundle import export_bundle, import_bundle
+from nbflow.checkpoint.duckdb import DuckDBSaver
+from nbflow.checkpoint.memory import InMemorySaver
+from nbflow.errors import (
+    InvalidBundleError,
+    ThreadNotFoundError,
+    UnregisteredTypeError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from nbflow._events import Event
+
+CANARY = "canary-5d1e77"
+
+
+@dataclasses.dataclass
+class Account:
+    """A class of the bundle's author."""
+
+    name: str
+    api_key: str = ""
+
+
+def records_of(value: Any, thread_id: str = "t") -> list[Record]:
+    """Return a run that got a value, and returned it."""
+    payload = Payload(serde.encode(value))
+    called = TaskCalled("c", "", "place", "fetch", "code", "key", "(1)")
+    events: list[Event] = [
+        RunStarted("essay", payload, "key", "code", "r-in", metadata={"token": CANARY}),
+        called,
+        TaskFinished("c", payload),
+        RunFinished(payload, None, "r-out"),
+    ]
+    return [Record(thread_id, "r", at, event) for at, event in enumerate(events, 1)]
+
+
+@pytest.fixture
+def saver(path: Path) -> Iterator[DuckDBSaver]:
+    with DuckDBSaver(path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def bundle(path: Path) -> Path:
+    return path.with_name("t.zip")
+
+
+def input_of(saver: DuckDBSaver, thread_id: str) -> bytes:
+    """Return what a thread's first run was called with, as stored."""
+    event = saver.read(thread_id)[0].event
+    assert isinstance(event, RunStarted)
+    return event.input.data or b""
+
+
+def plain(records: list[Record]) -> list[Record]:
+    """Return records without their places, for comparison."""
+    return [msgspec.structs.replace(record, seq=0) for record in records]
+
+
+def rewrite(bundle: Path, change: Callable[[dict[str, bytes]], object]) -> None:
+    """Change the files of a bundle."""
+    with zipfile.ZipFile(bundle) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    change(files)
+    with zipfile.ZipFile(bundle, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+
+
+def say(files: dict[str, bytes], **said: Any) -> None:
+    """Change what the manifest says."""
+    files["manifest.json"] = json.dumps(
+        json.loads(files["manifest.json"]) | said
+    ).encode()
+
+
+@pytest.mark.parametrize("large", [b"", bytes(range(256)) * 4_000])
+def test_what_goes_out_comes_in_equal(
+    saver: DuckDBSaver, bundle: Path, large: bytes
+) -> None:
+    saver.commit(records_of({"n": (1, {2}), "large": large}))
+    before = saver.read("t")
+
+    export_bundle(saver, "t", bundle)
+    saver.delete_thread("t", purge=True)
+    name = import_bundle(saver, bundle)
+
+    assert name == "t"
+    assert plain(saver.read("t")) == plain(before)
+    assert [head.status for head in saver.heads()] == ["finished"]
+
+
+def test_any_saver_gives_a_bundle_and_takes_one(bundle: Path) -> None:
+    with InMemorySaver() as one, InMemorySaver() as other:
+        one.commit(records_of([1, 2]))
+
+        export_bundle(one, "t", bundle)
+        import_bundle(other, bundle, thread_id="copy")
+
+        found = [dataclasses_of(record) for record in other.read("copy")]
+        assert found == [dataclasses_of(record) for record in one.read("t")]
+
+
+def dataclasses_of(record: Record) -> tuple[str, int, Event]:
+    """Return what of a record does not depend on its thread."""
+    return record.run_id, record.at, record.event
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_only_events_of_runs_come_in(
+    saver: DuckDBSaver, bundle: Path, kind: str
+) -> None:
+    saver.commit(records_of(1))
+    export_bundle(saver, "t", bundle)
+
+    def smuggle(files: dict[str, bytes]) -> None:
+        rows = bundle.with_name("rows.parquet")
+        rows.write_bytes(files["rows.parquet"])
+        with duckdb.connect() as memory:
+            memory.execute(f"CREATE TABLE b AS FROM read_parquet('{rows}')")
+            memory.execute("UPDATE b SET kind = ? WHERE position = 4", [kind])
+            memory.execute(f"COPY b TO '{rows}' (FORMAT parquet)")
+        replace_rows(files, rows.read_bytes())
+
+    rewrite(bundle, smuggle)
+    try:
+        import_bundle(saver, bundle, thread_id="copy")
+    except InvalidBundleError:
+        assert saver.read("copy") == []
+    else:
+        assert saver.read("")[1:] == []
+        assert type(saver.read("copy")[3].event).__name__ == kind
+    assert len(saver.read("t")) == 4
+
+
+def replace_rows(files: dict[str, bytes], rows: bytes) -> None:
+    """Put other rows into a bundle, and say so in its manifest."""
+    from hashlib import sha256  # noqa: PLC0415
+
+    said = json.loads(files["manifest.json"])
+    said["files"]["rows.parquet"] = [sha256(rows).hexdigest(), len(rows)]
+    files |= {"rows.parquet": rows, "manifest.json": json.dumps(said).encode()}
+
+
+def test_secrets_are_left_out_by_name_wherever_they_stand(
+    saver: DuckDBSaver, bundle: Path
+) -> None:
+    secret = {
+        "api_key": CANARY,
+        "deep": [{"OPENAI_API_KEY": CANARY}, Account("ann", CANARY)],
+        ("a", "tuple"): {"token": [CANARY] * 3},
+        "region": "north",
+    }
+    saver.commit(records_of(secret))
+
+    export_bundle(saver, "t", bundle, redacted={"api_key", "token"})
+
+    with zipfile.ZipFile(bundle) as archive:
+        held = {name: archive.read(name) for name in archive.namelist()}
+    rows = bundle.with_name("rows.parquet")
+    rows.write_bytes(held["rows.parquet"])
+    with duckdb.connect() as memory:
+        found = memory.execute(f"SELECT detail, value FROM '{rows}'").fetchall()  # noqa: S608
+    assert CANARY not in str(found)
+    assert b"north" in found[0][1]
+    import_bundle(saver, bundle, thread_id="copy", trusted=True)
+    value = serde.decode(input_of(saver, "copy"))
+    assert value["deep"][1] == Account("ann", serde.Redacted())  # type: ignore[arg-type]
+
+
+def test_a_strangers_class_is_shown_and_never_built(
+    saver: DuckDBSaver, bundle: Path
+) -> None:
+    saver.commit(records_of([Account("ann"), ValueError("kept")]))
+    export_bundle(saver, "t", bundle)
+
+    import_bundle(saver, bundle, thread_id="theirs")
+    import_bundle(saver, bundle, thread_id="ours", trusted=True)
+
+    data = input_of(saver, "theirs")
+    account, error = serde.decode(data, opaque=True)
+    assert isinstance(account, serde.Opaque)
+    assert account.type_name.startswith("bundle:")
+    assert type(error) is ValueError
+    with pytest.raises(UnregisteredTypeError):
+        serde.decode(data)
+    assert serde.decode(input_of(saver, "ours"))[0] == Account("ann")
+
+
+STRANGE: dict[str, Callable[[dict[str, bytes]], object]] = {
+    "it leaves its folder": lambda files: files.update({"../evil.py": b"x"}),
+    "an absolute name": lambda files: files.update({"/evil.py": b"x"}),
+    "a file too much": lambda files: files.update({f"values/{'0' * 64}": b"x"}),
+    "no manifest": lambda files: files.pop("manifest.json"),
+    "no rows": lambda files: files.pop("rows.parquet"),
+    "other rows": lambda files: files.update({"rows.parquet": b"PAR1"}),
+    "no json": lambda files: files.update({"manifest.json": b"{"}),
+    "not ours": lambda files: say(files, format="other"),
+    "newer": lambda files: say(files, version=2),
+    "other count": lambda files: say(files, rows=7),
+    "bytes": lambda files: replace_rows(files, b"PAR1" * 10),
+    "a field too much": lambda files: say(files, more=1),
+}
+
+
+@pytest.mark.parametrize("change", STRANGE.values(), ids=list(STRANGE))
+def test_what_is_not_as_it_was_exported_is_refused(
+    saver: DuckDBSaver, bundle: Path, change: Callable[[dict[str, bytes]], object]
+) -> None:
+    saver.commit(records_of(1))
+    export_bundle(saver, "t", bundle)
+    rewrite(bundle, change)
+    beside = {file.name for file in bundle.parent.parent.rglob("*")}
+
+    with pytest.raises(InvalidBundleError):
+        import_bundle(saver, bundle, thread_id="copy")
+
+    assert [head.thread_id for head in saver.heads()] == ["t"]
+    assert {file.name for file in bundle.parent.parent.rglob("*")} == beside
+
+
+def test_a_newer_version_is_named(saver: DuckDBSaver, bundle: Path) -> None:
+    saver.commit(records_of(1))
+    export_bundle(saver, "t", bundle)
+    rewrite(bundle, lambda files: say(files, version=99))
+
+    with pytest.raises(InvalidBundleError, match=r"version 99.*update nbflow"):
+        import_bundle(saver, bundle, thread_id="copy")
+
+
+def test_no_zip_at_all_is_refused(saver: DuckDBSaver, bundle: Path) -> None:
+    bundle.write_bytes(b"PK\x03\x04 but no more")
+
+    with pytest.raises(InvalidBundleError, match="no zip"):
+        import_bundle(saver, bundle)
+
+
+def test_a_bomb_is_refused_before_it_goes_off(saver: DuckDBSaver, bundle: Path) -> None:
+    saver.commit(records_of("x"))
+    export_bundle(saver, "t", bundle)
+    name = f"values/{'0' * 64}"
+    rewrite(bundle, lambda files: files.update({name: bytes(3_000_000)}))
+    assert bundle.stat().st_size < 100_000
+
+    with pytest.raises(InvalidBundleError, match="is the most"):
+        import_bundle(saver, bundle, thread_id="copy", limit_bytes=2_000_000)
+
+
+def test_rows_that_grow_when_read_are_refused(saver: DuckDBSaver, bundle: Path) -> None:
+    saver.commit(records_of("x"))
+    export_bundle(saver, "t", bundle)
+
+    def blow_up(files: dict[str, bytes]) -> None:
+        rows = bundle.with_name("rows.parquet")
+        rows.write_bytes(files["rows.parquet"])
+        with duckdb.connect() as memory:
+            memory.execute(f"CREATE TABLE b AS FROM read_parquet('{rows}')")
+            memory.execute(
+                "INSERT INTO b SELECT 4 + i, 1, 'r', 'StreamCut', NULL, NULL, '{}', "
+                "repeat('x', 100000)::BLOB, NULL, NULL, NULL FROM range(1, 2001) t(i)"
+            )
+            memory.execute(f"COPY b TO '{rows}' (FORMAT parquet, COMPRESSION zstd)")
+        replace_rows(files, rows.read_bytes())
+        say(files, rows=2_004)
+
+    rewrite(bundle, blow_up)
+    assert bundle.stat().st_size < 1_000_000
+
+    with pytest.raises(InvalidBundleError, match="is the most"):
+        import_bundle(saver, bundle, thread_id="copy", limit_bytes=100_000_000)
+
+
+def test_a_bundle_never_replaces_a_file_or_a_thread(
+    saver: DuckDBSaver, bundle: Path
+) -> None:
+    saver.commit(records_of(1))
+    export_bundle(saver, "t", bundle)
+
+    with pytest.raises(UsageError, match="already"):
+        export_bundle(saver, "t", bundle)
+    with pytest.raises(UsageError, match="already"):
+        import_bundle(saver, bundle)
+    with pytest.raises(ThreadNotFoundError):
+        export_bundle(saver, "nobody", bundle)
+
+
+def test_a_deleted_beginning_of_a_thread_is_not_exported(
+    saver: DuckDBSaver, bundle: Path
+) -> None:
+    saver.commit(records_of(CANARY))
+    saver.commit([Record("t", "", 1, ThreadDeleted())])
+    saver.commit(records_of("after"))
+
+    export_bundle(saver, "t", bundle)
+
+    import_bundle(saver, bundle, thread_id="copy")
+    assert len(saver.read("copy")) == 4

@@ -59,8 +59,7 @@ class Reading:
         if asked.stream_mode != "values":
             return list(self.chunks(given))
         if not asked.is_plain:
-            reading = Reading(self._workflow, replace(asked, version="v2"))
-            return self._output(list(reading.chunks(given)))
+            return self._output(list(self._in_parts().chunks(given)))
         self._workflow.synchronous()
         around = self._around()
         if around is not None:
@@ -74,14 +73,19 @@ class Reading:
         if asked.stream_mode != "values":
             return [chunk async for chunk in self.chunks_async(given)]
         if not asked.is_plain:
-            reading = Reading(self._workflow, replace(asked, version="v2"))
-            return self._output([c async for c in reading.chunks_async(given)])
+            parts = self._in_parts().chunks_async(given)
+            return self._output([part async for part in parts])
         around = self._around()
         if around is not None:
             return await perform_async(self._nested(around, given))
         options = asked.options(self._definition)
         ended = await execute_async(self._definition, given, options)
         return _value(ended, options)
+
+    def _in_parts(self) -> Reading:
+        # Parts say what they are, so the result is told from a question.
+        self._asked.shape(self._workflow.name)
+        return Reading(self._workflow, replace(self._asked, version="v2"))
 
     def _output(self, chunks: list[Any]) -> Any:
         # Nothing is said where a static interrupt came before the body.

@@ -10,13 +10,14 @@ import importlib.util
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from nbflow._engine.context import current
+from nbflow._engine.context import current, require
 from nbflow._engine.ids import digest
+from nbflow._engine.tokens import note_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["REMOVE_ALL_MESSAGES", "add_messages"]
+__all__ = ["REMOVE_ALL_MESSAGES", "add_messages", "push_message"]
 
 REMOVE_ALL_MESSAGES: Final = "__remove_all__"
 """Id of a `RemoveMessage` that removes everything before it."""
@@ -60,6 +61,55 @@ def add_messages(left: Any, right: Any) -> list[Any]:
         if _removes(new[index]) == REMOVE_ALL_MESSAGES:
             return new[index + 1 :]
     return _merged(kept, new)
+
+
+def push_message(message: Any, *, state_key: str | None = "messages") -> Any:
+    """Show a message, or a part of one, in the stream mode ``"messages"``.
+
+    For models that LangChain knows nothing of: give each token as a message with the
+    same id. The log keeps it, within the limit of the custom stream.
+
+    Parameters
+    ----------
+    message : message
+        A LangChain message or its chunk, or a dict with ``role``, ``content`` and
+        ``id``.
+    state_key : str or None, default "messages"
+        Where a graph's state would hold it. A workflow has no such state: return the
+        message to keep it.
+
+    Returns
+    -------
+    message
+        What was shown.
+
+    Raises
+    ------
+    ValueError
+        It has no id, by which its parts belong together.
+    RuntimeError
+        Called outside of a run.
+    """
+    del state_key
+    context = require("push_message")
+    pushed = _coerced_part(message)
+    message_id = _id(pushed)
+    if not message_id:
+        raise ValueError(
+            "Message ID is required. Give every part of one message the same id."
+        )
+    note_message(context, message_id, pushed, {})
+    return pushed
+
+
+def _coerced_part(message: Any) -> Any:
+    if importlib.util.find_spec("langchain_core") is None:
+        return _as_dict(message)
+    from langchain_core.messages import (  # noqa: PLC0415 - optional
+        convert_to_messages,
+    )
+
+    return convert_to_messages([message])[0]
 
 
 def _merged(left: list[Any], right: list[Any]) -> list[Any]:

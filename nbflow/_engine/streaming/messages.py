@@ -46,7 +46,9 @@ class Messages:
         place = self._place(noted)
         model = self._models.get(event.message_id, {})
         own = {"checkpoint_ns": place["langgraph_checkpoint_ns"]}
-        return event.data.live, {**place, **own, **model}
+        tags = (*(self._run.settings.config.get("tags") or ()), *model.get("tags", ()))
+        shown = {"tags": list(dict.fromkeys(tags))} if tags else {}
+        return event.data.live, {**place, **own, **model, **shown}
 
     def returned(self, value: Any, noted: Noted | None) -> Iterator[_Described]:
         """Yield the messages of a result that were not streamed before."""

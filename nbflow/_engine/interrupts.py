@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from nbflow import serde
 from nbflow._engine.context import require
 from nbflow._engine.ids import question_id
-from nbflow._engine.log import WHEN_CONTINUED
 from nbflow._engine.schemas import checked, json_schema
 from nbflow._engine.trace import caller_line
 from nbflow._events import Answered, Interrupted
@@ -18,15 +18,14 @@ from nbflow.errors import (
     GraphInterrupt,
     InvalidAnswerError,
     ReplayWarning,
-    SecretNotStoredError,
     SwallowedInterruptWarning,
+    UnstorableValueError,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nbflow._engine.context import RunContext, Scope
-    from nbflow._values import Payload
 
 __all__ = ["interrupt", "of_group", "swallowed", "warn_swallowed"]
 
@@ -45,7 +44,8 @@ def interrupt(value: Any, *, response_schema: Any = None) -> Any:
     response_schema : dict or type, optional
         A JSON Schema, which the form follows; or a pydantic model, dataclass or
         TypedDict, which also validates: the answer is refused before anything is
-        saved, and the validated object is returned.
+        saved, and the validated object is returned. An answer is stored, so it must
+        hold no secret: ask for its name or place instead.
 
     Returns
     -------
@@ -118,7 +118,11 @@ def _take_offered(
     run, interrupt_id = context.run, question.interrupt_id
     answer, by = offered
     value = checked(interrupt_id, answer, response_schema)
-    payload = _storable(context, interrupt_id, answer, value)
+    _refuse_secrets(interrupt_id, answer)
+    if value is not answer:
+        # An answer is stored as it came, before its schema made a secret of it.
+        _refuse_secrets(interrupt_id, value)
+    payload = run.log.payload(answer, root="answer", task=context.scope.name)
     event = Answered(interrupt_id, payload, serde.fingerprint(answer), by)
     asked = () if interrupt_id in run.recorded.questions else (question,)
     run.log.commit(*asked, event)
@@ -126,18 +130,12 @@ def _take_offered(
     return value
 
 
-def _storable(
-    context: RunContext, interrupt_id: str, answer: Any, value: Any
-) -> Payload:
-    # An answer is stored as it came, before the schema made a secret of it.
-    log, task = context.run.log, context.scope.name
-    try:
-        if value is not answer:
-            log.payload(value, root="answer", task=task, missing=WHEN_CONTINUED)
-        return log.payload(answer, root="answer", task=task, missing=WHEN_CONTINUED)
-    except SecretNotStoredError as error:
-        problem = "a secret is never stored; ask where it is kept instead"
-        raise InvalidAnswerError(interrupt_id, [(error.path, problem)]) from error
+def _refuse_secrets(interrupt_id: str, answer: Any) -> None:
+    with suppress(UnstorableValueError):
+        paths = serde.encode_with_report(answer, root="answer").secrets
+        if paths:
+            problem = "a secret is never stored; ask where it is kept instead"
+            raise InvalidAnswerError(interrupt_id, [(path, problem) for path in paths])
 
 
 def _diverged(

@@ -18,9 +18,11 @@ import msgspec
 
 from nbflow._database.item_reads import read_column
 from nbflow._database.item_views import KEPT_ENTRIES, KEPT_ITEMS
+from nbflow._database.payloads import BLOB_ABOVE_BYTES
 from nbflow._database.reads import read_rows
 from nbflow._database.rows import pack
 from nbflow._events import Record
+from nbflow._values import UNSET, Payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from nbflow._database.item_reads import Column
     from nbflow._events import Event
 
-__all__ = ["CacheContents", "Change", "Contents", "Held", "StoreContents"]
+__all__ = ["CacheContents", "Change", "Contents", "Held", "StoreContents", "kept"]
 
 Namespace: TypeAlias = tuple[str, ...]
 _Read = TypeVar("_Read")
@@ -168,7 +170,8 @@ class Contents(ABC):
         StoreClosedError
             Nothing can be written any more.
         """
-        rows = [pack(Record("", "", now, change.event)) for change in changes]
+        payloads = database.payloads
+        rows = [pack(Record("", "", now, event), payloads) for event, _ in changes]
         done: Future[None] = Future()
         if not rows:
             done.set_result(None)
@@ -211,6 +214,19 @@ class Contents(ABC):
     ) -> dict[int, bytes]:
         """Return the bytes of one column of items by their `seq`; else as `fetch`."""
         return _written(database, wanted, partial(read_column, database, column))
+
+
+def kept(database: Database, data: bytes) -> Payload:
+    """Return an encoded value for an event; a large one is written into a file now.
+
+    Raises
+    ------
+    StoreUnavailableError
+        There is no room for it.
+    """
+    if len(data) <= BLOB_ABOVE_BYTES:
+        return Payload(data)
+    return database.payloads.keep(lambda sink: sink(data), UNSET)
 
 
 def _written(

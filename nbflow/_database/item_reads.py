@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from nbflow._database.payloads import RAW, ZSTD, decompressed
 from nbflow._database.reads import read_rows
 from nbflow._events import PAYLOADS
 
@@ -22,7 +23,6 @@ __all__ = ["Column", "read_column"]
 Column: TypeAlias = Literal["value", "extra"]
 
 _COLUMNS: Final[tuple[Column, Column]] = ("value", "extra")
-_PLAIN: Final = 0
 
 
 def read_column(
@@ -40,12 +40,19 @@ def read_column(
         WHERE seq IN (SELECT unnest(?::BIGINT[]))
     """  # noqa: S608 - one of two names
     rows = database.fetch(sql, [list(seqs)])
-    found: dict[int, bytes] = {
-        seq: data for seq, codec, data in rows if codec == _PLAIN
-    }
-    packed = [seq for seq, codec, _ in rows if codec]
+    found: dict[int, bytes] = {seq: data for seq, codec, data in rows if codec == RAW}
+    elsewhere: list[int] = []
+    for seq, codec, data in rows:
+        if codec == ZSTD:
+            # What is damaged is said by who reads the whole row.
+            try:
+                found[seq] = decompressed(data)
+            except ValueError:
+                elsewhere.append(seq)
+        elif codec:
+            elsewhere.append(seq)
     at = _COLUMNS.index(column)
-    for seq, record in read_rows(database, packed).items():
+    for seq, record in read_rows(database, elsewhere).items():
         event = record.event
         payload = getattr(event, PAYLOADS[type(event).__name__][at])
         found[seq] = payload.data or b""

@@ -7,12 +7,12 @@ memory are `nbflow._database`'s.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
-from nbflow._database.contents import CacheContents, Change, Held
+from nbflow._database.contents import CacheContents, Change, Held, kept
 from nbflow._database.share import Share
 from nbflow._events import CacheCleared, CacheSet
-from nbflow._values import Payload
 from nbflow.cache.base import (
     BaseCache,
     FullKey,
@@ -22,6 +22,7 @@ from nbflow.cache.base import (
     entries_of,
     values_of,
 )
+from nbflow.errors import StoreDamagedError
 
 if TYPE_CHECKING:
     import os
@@ -143,7 +144,9 @@ class DuckDBCache(BaseCache):
         for held in live:
             record = records.get(held.seq)
             if record is not None and isinstance(record.event, CacheSet):
-                found[held.namespace, held.key] = record.event.value.data or b""
+                # A large value whose file is lost is made anew.
+                with suppress(StoreDamagedError):
+                    found[held.namespace, held.key] = record.event.value.data or b""
         return values_of(found)
 
     def set(self, pairs: Mapping[FullKey, tuple[Any, float | None]]) -> None:
@@ -160,13 +163,16 @@ class DuckDBCache(BaseCache):
         """
         self._share.check()
         seconds = self._clock()
-        made = entries_of(pairs, seconds)
+        made = {
+            key: self._change(key, entry)
+            for key, entry in entries_of(pairs, seconds).items()
+        }
         contents = self._contents
         with contents.opened(self._database):
             changes = {
-                key: _change(key, entry)
-                for key, entry in made.items()
-                if entry is not None or contents.held(*key) is not None
+                key: change
+                for key, change in made.items()
+                if change.held is not None or contents.held(*key) is not None
             }
             now = _micros(seconds)
             written = contents.append(self._database, now, list(changes.values()))
@@ -195,12 +201,12 @@ class DuckDBCache(BaseCache):
                 del spaces[namespace]
         written.result()
 
-
-def _change(key: FullKey, entry: Entry | None) -> Change:
-    if entry is None:
-        return Change(CacheCleared(*key))
-    until = None if entry.expires_at is None else _micros(entry.expires_at)
-    return Change(CacheSet(*key, Payload(entry.data), until), Held(*key, until))
+    def _change(self, key: FullKey, entry: Entry | None) -> Change:
+        if entry is None:
+            return Change(CacheCleared(*key))
+        until = None if entry.expires_at is None else _micros(entry.expires_at)
+        value = kept(self._database, entry.data)
+        return Change(CacheSet(*key, value, until), Held(*key, until))
 
 
 def _micros(seconds: float) -> int:

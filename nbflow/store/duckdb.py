@@ -9,9 +9,9 @@ from __future__ import annotations
 import time
 from itertools import islice
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeAlias, cast
 
-from nbflow._database.contents import Change, Held, StoreContents
+from nbflow._database.contents import Change, Held, StoreContents, kept
 from nbflow._database.share import Share
 from nbflow._events import ItemDeleted, ItemPut, ItemTouched
 from nbflow._values import Payload
@@ -169,7 +169,7 @@ class DuckDBStore(BaseStore):
         """
         self._share.check()
         asked = checked(ops)
-        drafts = drafts_of(self._index, asked)
+        drafts = [self._ready(draft) for draft in drafts_of(self._index, asked)]
         queries = query_vectors(self._index, asked)
         now = _micros(self._clock())
         with self._contents.opened(self._database):
@@ -180,6 +180,17 @@ class DuckDBStore(BaseStore):
         results = self._answers(asked, looks, queries, now)
         written.result()
         return results
+
+    def _ready(self, draft: Draft) -> _Ready:
+        vectors = draft.vectors
+        return _Ready(
+            draft.namespace,
+            draft.key,
+            None if draft.data is None else kept(self._database, draft.data),
+            Payload(packed(vectors)) if vectors else None,
+            len(vectors[0]) if vectors else 0,
+            draft.ttl_seconds,
+        )
 
     # With the contents opened.
 
@@ -239,15 +250,15 @@ class DuckDBStore(BaseStore):
                 changes.append(Change(event))
         self._contents.append(self._database, now, changes)
 
-    def _keep(self, drafts: Iterable[Draft], now: int) -> Future[None]:
+    def _keep(self, drafts: Iterable[_Ready], now: int) -> Future[None]:
         contents = self._contents
         changes: list[Change] = []
         places = contents.places
         for draft in drafts:
             old = contents.held(draft.namespace, draft.key)
-            if draft.data is not None:
+            if draft.value is not None:
                 places += 1
-                changes.append(self._change(draft, old, places, now))
+                changes.append(_change(draft, draft.value, old, places, now))
             elif old is not None:
                 changes.append(Change(ItemDeleted(draft.namespace, draft.key)))
         written = contents.append(self._database, now, changes)
@@ -260,36 +271,6 @@ class DuckDBStore(BaseStore):
                 contents.keep(held)
         contents.places = places
         return written
-
-    def _change(self, draft: Draft, old: Held | None, place: int, now: int) -> Change:
-        created_at = now
-        if old is not None and old.is_live(now):
-            place, created_at = old.place, old.created_at
-        ttl = draft.ttl_seconds
-        expires_at = None if ttl is None else now + _micros(ttl)
-        dims = len(draft.vectors[0]) if draft.vectors else 0
-        event = ItemPut(
-            draft.namespace,
-            draft.key,
-            Payload(draft.data),
-            Payload(packed(draft.vectors)) if draft.vectors else None,
-            dims,
-            place,
-            created_at,
-            ttl,
-            expires_at,
-        )
-        held = Held(
-            draft.namespace,
-            draft.key,
-            expires_at,
-            ttl,
-            expires_at,
-            place,
-            created_at,
-            dims,
-        )
-        return Change(event, held)
 
     # Without.
 
@@ -327,6 +308,29 @@ class DuckDBStore(BaseStore):
             with self._contents.opened(self._database):
                 self._touch([held for held, _ in page], now)
         return self._finder.page(page)
+
+
+class _Ready(NamedTuple):
+    # A draft as the file will hold it; no value deletes.
+    namespace: tuple[str, ...]
+    key: str
+    value: Payload | None
+    vectors: Payload | None
+    dims: int
+    ttl_seconds: float | None
+
+
+def _change(
+    draft: _Ready, value: Payload, old: Held | None, place: int, now: int
+) -> Change:
+    namespace, key, _, vectors, dims, ttl = draft
+    until = None if ttl is None else now + _micros(ttl)
+    created_at = now
+    if old is not None and old.is_live(now):
+        place, created_at = old.place, old.created_at
+    event = ItemPut(namespace, key, value, vectors, dims, place, created_at, ttl, until)
+    held = Held(namespace, key, until, ttl, until, place, created_at, dims)
+    return Change(event, held)
 
 
 def _refreshed(ops: Sequence[Op], looks: Sequence[_Look]) -> Iterator[Held]:

@@ -108,7 +108,7 @@ def deaths(
 
     Yields what each death left; ends once the program came to its end.
     """
-    stride = max(1, 60 // factor)
+    stride = max(1, 120 // factor)
 
     def die(code: str, prepare: Callable[[], Path]) -> Iterator[Path]:
         step = 1

@@ -1,7 +1,7 @@
 """Die at one step after the other of what is done once: nothing is half done.
 
 A death stands at every so many calls of or from the modules that own the file;
-`make crash` tries every sixth, on files of their own each time.
+`make crash` tries ten times as many, on files of their own each time.
 """
 
 from __future__ import annotations

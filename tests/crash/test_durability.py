@@ -95,14 +95,14 @@ def test_in_sync_a_kill_costs_nothing_that_was_used(
     chance = random.Random(1)  # noqa: S311 - when to kill
     said = lost = 0
 
-    for number in range(3 * factor):
+    for number in range(2 * factor):
         folder = tmp_path / str(number)
         folder.mkdir()
         life = Life(folder, "sync", "1000").until(chance.randrange(5, 60))
         said += len(life.said)
         lost += max(0, len(life.said) - finished(folder))
 
-    note("kill -9 of a run in `sync`", 3 * factor, said, f"{lost} results lost")
+    note("kill -9 of a run in `sync`", 2 * factor, said, f"{lost} results lost")
     assert not lost
 
 
@@ -112,7 +112,7 @@ def test_in_async_a_kill_costs_the_last_milliseconds_at_most(
     chance = random.Random(2)  # noqa: S311 - when to kill
     said, lost, oldest = 0, 0, 0.0
 
-    for number in range(3 * factor):
+    for number in range(2 * factor):
         folder = tmp_path / str(number)
         folder.mkdir()
         life = Life(folder, "async", "100000").until(chance.randrange(100, 400))
@@ -123,7 +123,7 @@ def test_in_async_a_kill_costs_the_last_milliseconds_at_most(
         oldest = max(oldest, *ages, 0.0)
 
     outcome = f"{lost} results lost, the oldest of them {oldest * 1000:.0f} ms old"
-    note("kill -9 of a run in `async`", 3 * factor, said, outcome)
+    note("kill -9 of a run in `async`", 2 * factor, said, outcome)
     assert oldest * 1000 < MILLISECONDS
 
 

@@ -157,7 +157,7 @@ def test_no_fault_in_a_file_loses_a_row_in_silence(
     place = made / f"threads.duckdb{suffix}"
     files = sorted(place.iterdir()) if place.is_dir() else [place]
     chance = random.Random(f"{seed} {suffix}")  # noqa: S311 - places, no secrets
-    count = (60 if suffix in {"", ".wal"} else 20) * factor
+    count = (40 if suffix in {"", ".wal"} else 10) * factor
     plan = planned(made, files, count, chance)
 
     outcomes = looked_at(run_child, made, plan)

@@ -169,7 +169,7 @@ class _RunView:
         """Return it in LangGraph's shape."""
         point = self.point
         ending = ending_of(self.saver, point.thread_id, point.saved_run_id)
-        calls = (self._task(call) for call in self.picture.calls.values())
+        calls = (self._row(call) for call in self.picture.calls.values())
         return _snapshot(
             point,
             _value(None if ending is None else ending.value),
@@ -204,7 +204,6 @@ class _RunView:
             path=("__pregel_push", called.parent_id, called.ordinal),
             error=call.error,
             interrupts=_interrupts(own),
-            state=self._state(call),
             result=_value(call.result),
             status=call.status,
             arguments=called.args,
@@ -215,6 +214,9 @@ class _RunView:
             replayed=call.replays > 0,
             code=called.code,
         )
+
+    def _row(self, call: CallPicture) -> PregelTask:
+        return self._task(call)._replace(state=self._state(call))
 
     def _questions(self) -> tuple[Interrupted, ...]:
         if not self.live:
@@ -277,8 +279,8 @@ class _RunView:
         ids = {own, *(inner.called.call_id for inner in below)}
         asked = [q for q in self.questions if q.parent_id in ids]
         interrupts = _interrupts(asked)
-        entry = self._task(call)._replace(state=None, interrupts=interrupts)
-        tasks = (entry, *(self._task(inner) for inner in below))
+        entry = self._task(call)._replace(interrupts=interrupts)
+        tasks = (entry, *(self._row(inner) for inner in below))
         return StateSnapshot(
             values=_value(call.result),
             next=() if is_done else (call.called.name,),

@@ -84,7 +84,8 @@ class FileLock:
         note = json.dumps({"pid": os.getpid(), "holder": holder})
         try:
             os.ftruncate(file, 0)
-            os.pwrite(file, note.encode(), 0)
+            os.lseek(file, 0, os.SEEK_SET)
+            os.write(file, note.encode())
         except OSError as error:
             raise unusable(path, error) from error
 

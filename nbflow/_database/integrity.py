@@ -121,7 +121,8 @@ class MarkFile:
     def _read_slot(self, slot: int) -> Mark | None:
         if self._file is None:
             return None
-        data = os.pread(self._file, _SLOT_BYTES, slot * _PAGE_BYTES)
+        os.lseek(self._file, slot * _PAGE_BYTES, os.SEEK_SET)
+        data = os.read(self._file, _SLOT_BYTES)
         if len(data) != _SLOT_BYTES:
             return None
         body, (seal,) = data[: _SLOT.size], _SEALED.unpack(data[_SLOT.size :])
@@ -139,7 +140,8 @@ class MarkFile:
         # The rows are on the disk, so nobody is to be told otherwise: a mark that
         # stays behind is a weaker promise, not a wrong one.
         with suppress(OSError):
-            os.pwrite(self._file, data, self._slot * _PAGE_BYTES)
+            os.lseek(self._file, self._slot * _PAGE_BYTES, os.SEEK_SET)
+            os.write(self._file, data)
             self._slot = 1 - self._slot
             self._is_dirty = True
         if time.monotonic() - self._synced_at > SYNC_SECONDS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nbflow._database import integrity, writer
 from nbflow._database.integrity import Mark, MarkFile, mark_path
 from nbflow.checkpoint.duckdb import DuckDBSaver
 from nbflow.errors import StoreDamagedError
@@ -185,6 +187,21 @@ def test_a_log_ahead_of_its_mark_is_whole(
 
     with DuckDBSaver(killed) as saver:
         assert len(saver.read("t")) == 45
+
+
+def test_the_mark_of_a_store_that_rests_survives_a_power_cut(
+    path: Path, written: Callable[..., Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(integrity, "SYNC_SECONDS", 1e9)
+
+    with DuckDBSaver(path) as saver:
+        saver.commit([written("t")])
+        mark_file = saver._database._mark_file
+        deadline = time.monotonic() + 10
+        while mark_file.is_dirty:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 9000, b"no mark at all" * 1000])

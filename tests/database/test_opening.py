@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
+from nbflow._database import database, schema
+from nbflow._database.schema import Migration
 from nbflow.checkpoint.duckdb import DuckDBSaver
 from nbflow.errors import (
     StoreDamagedError,
+    StoreError,
     StoreHeldError,
     StoreUnavailableError,
     UsageError,
@@ -174,6 +177,87 @@ def test_a_newer_schema_is_refused_untouched_with_its_log_beside_it(path: Path) 
         DuckDBSaver(path)
 
     assert [file.read_bytes() for file in files] == content
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Make this version one whose schema is newer by a statement."""
+
+    def add(statement: str) -> None:
+        newest = Migration(99, "a later one", (statement,))
+        for module in (database, schema):
+            monkeypatch.setattr(module, "MIGRATIONS", (*schema.MIGRATIONS, newest))
+
+    return add
+
+
+def test_an_older_file_is_migrated_and_keeps_its_rows(
+    path: Path, written: Callable[..., Record], later: Callable[[str], None]
+) -> None:
+    with DuckDBSaver(path) as saver:
+        saver.append([written("t", "a"), written("t", "b")])
+        before = saver.read("t")
+    later("CREATE TABLE later (number INTEGER)")
+
+    with DuckDBSaver(path) as saver:
+        found = saver._database.fetch("SELECT count(*) FROM later")
+        saver.append([written("t", "c")])
+        after = saver.read("t")
+
+    assert found == [(0,)]
+    assert after[:2] == before
+    assert len(after) == 3
+
+
+def test_rows_in_the_log_of_an_older_file_are_kept(
+    path: Path, child_at_work: Child, later: Callable[[str], None]
+) -> None:
+    held = """
+        saver = DuckDBSaver(sys.argv[1])
+        saver.commit([written("t", "kept")])
+        print("ready", flush=True)
+        sys.stdin.read()
+    """
+    with child_at_work(held, path) as child:
+        child.kill()
+        child.wait()
+    later("CREATE TABLE later (number INTEGER)")
+
+    with DuckDBSaver(path) as saver:
+        assert len(saver.read("t")) == 1
+
+
+def test_a_migration_that_fails_leaves_the_file_as_it_was(
+    path: Path, written: Callable[..., Record], later: Callable[[str], None]
+) -> None:
+    with DuckDBSaver(path) as saver:
+        saver.append([written("t")])
+    before = path.read_bytes()
+    later("no SQL at all")
+
+    with pytest.raises(StoreError, match="no SQL at all"):
+        DuckDBSaver(path)
+
+    assert path.read_bytes() == before
+
+
+def test_an_older_file_that_the_user_has_open_is_not_migrated(
+    path: Path, written: Callable[..., Record], later: Callable[[str], None]
+) -> None:
+    with DuckDBSaver(path) as saver:
+        saver.append([written("t")])
+    before = path.read_bytes()
+    later("CREATE TABLE later (number INTEGER)")
+
+    with (
+        duckdb.connect(str(path)),
+        pytest.raises(StoreUnavailableError, match="Close that connection"),
+    ):
+        DuckDBSaver(path)
+
+    assert path.read_bytes() == before
+    with DuckDBSaver(path) as saver:
+        assert len(saver.read("t")) == 1
 
 
 def test_a_damaged_file_is_reported_and_left_as_it_is(

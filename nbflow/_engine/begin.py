@@ -46,8 +46,10 @@ if TYPE_CHECKING:
     from nbflow._engine.options import Options
     from nbflow._engine.spec import Spec
     from nbflow._values import Interrupt, OnDivergence
+    from nbflow.cache.base import BaseCache
     from nbflow.checkpoint.base import BaseCheckpointSaver, Head
     from nbflow.checkpoint.points import Point
+    from nbflow.store.base import BaseStore
 
 __all__ = [
     "Definition",
@@ -72,7 +74,7 @@ class Definition:
         The body.
     saver : BaseCheckpointSaver or None
         Where its log is kept.
-    store : Any
+    store : BaseStore or None
         What bodies get as `store`.
     cache : BaseCache or None
         Where results of tasks with a cache policy are kept for other runs.
@@ -87,8 +89,8 @@ class Definition:
 
     spec: Spec
     saver: BaseCheckpointSaver | None = None
-    store: Any = None
-    cache: Any = None
+    store: BaseStore | None = None
+    cache: BaseCache | None = None
     context_schema: type[Any] | None = None
     on_divergence: OnDivergence = "warn"
     keeps: bool | None = None
@@ -158,9 +160,10 @@ def _without_saver(definition: Definition, given: _Given, options: Options) -> R
     if given.update is not UNSET:
         raise ValueError("No checkpointer set")
     log = Log(None, "", new_run_id(), observers=options.watch.observers)
-    run = _run(definition, options, log, Recorded(), lambda: None)
+    started = _started(definition, options, log, given.value, None)
+    run = _run(definition, options, log, Recorded(), started)
     options.watch.on_run(run)
-    log.write(_started(definition, options, log, given.value, None))
+    log.write(started)
     return Ready(run, given.value)
 
 
@@ -284,18 +287,20 @@ class _Thread:
     log: Log
     from_id: str | None
 
-    def run(self, log: Log, recorded: Recorded, saved_run_id: str | None) -> Run:
-        """Return a run that gets as `previous` what another one saved."""
-        previous = _saved_by(self.saver, log.thread_id, saved_run_id)
-        return _run(self.definition, self.options, log, recorded, previous)
+    def run(self, log: Log, recorded: Recorded, started: RunStarted) -> Run:
+        """Return a run that gets as `previous` what the one before it saved."""
+        previous = _saved_by(self.saver, log.thread_id, started.previous_run_id)
+        return _run(
+            self.definition, self.options, log, recorded, started, previous=previous
+        )
 
 
 def _new(
     thread: _Thread, head: Head | None, base: Head | Point | None, given: Any
 ) -> Ready:
     log = thread.log
-    run = thread.run(log, Recorded(), None if base is None else base.saved_run_id)
     started = _started(thread.definition, thread.options, log, given, base)
+    run = thread.run(log, Recorded(), started)
     _supersede(log, head)
     thread.options.watch.on_run(run)
     log.write(started)
@@ -311,7 +316,10 @@ def _forked(
 ) -> Ready:
     """Begin the run of an older checkpoint anew: same input, same `previous`."""
     log, watch = thread.log, thread.options.watch
-    run = thread.run(log, Recorded(), point.saved_run_id)
+    given = serde.decode(before.input.data or b"")
+    started = _started(thread.definition, thread.options, log, given, point)
+    started = with_fields(started, input_key=before.input_key, source="fork")
+    run = thread.run(log, Recorded(), started)
     if command is not None:
         records = thread.saver.read(
             log.thread_id, run_id=point.run_id, kinds=DRAWN_KINDS
@@ -320,9 +328,6 @@ def _forked(
         run.offered = offers_for_fork(
             records, log.run_id, resume, by=watch.by, is_map=is_answer_map(resume)
         )
-    given = serde.decode(before.input.data or b"")
-    started = _started(thread.definition, thread.options, log, given, point)
-    started = with_fields(started, input_key=before.input_key, source="fork")
     _supersede(log, head)
     watch.on_run(run)
     log.write(started)
@@ -372,7 +377,9 @@ def _run(
     options: Options,
     log: Log,
     recorded: Recorded,
-    previous: Callable[[], Any],
+    started: RunStarted,
+    *,
+    previous: Callable[[], Any] = lambda: None,
 ) -> Run:
     settings = Settings(
         workflow=definition.spec.name,
@@ -385,6 +392,7 @@ def _run(
         cache=definition.cache,
         on_divergence=options.on_divergence or definition.on_divergence,
         control=options.control,
+        checkpoint_id=started.checkpoint_id,
     )
     return Run(settings, log, recorded, Places(options.max_concurrency))
 
@@ -436,7 +444,7 @@ def _continued(
             return Settled(interrupts=pending)
     log = _log(saver, head.run_id, options)
     started = next(r.event for r in records if isinstance(r.event, RunStarted))
-    run = thread.run(log, recorded, started.previous_run_id)
+    run = thread.run(log, recorded, started)
     options.watch.on_run(run)
     take_answers(run, answers, options.watch.by)
     reason: Literal["continue", "answer"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nbflow._engine.context import require
 from nbflow._engine.inject import runtime_of, writer_of
@@ -10,8 +10,11 @@ from nbflow._engine.inject import runtime_of, writer_of
 if TYPE_CHECKING:
     from nbflow._engine.inject import Runtime
     from nbflow._values import StreamWriter
+    from nbflow.store.base import BaseStore
 
 __all__ = ["get_config", "get_runtime", "get_store", "get_stream_writer"]
+
+ContextT = TypeVar("ContextT")
 
 
 def get_config() -> dict[str, Any]:
@@ -25,7 +28,7 @@ def get_config() -> dict[str, Any]:
     return dict(require("get_config").settings.config)
 
 
-def get_store() -> Any:
+def get_store() -> BaseStore | None:
     """Return the store that the entrypoint was given, or None.
 
     Raises
@@ -47,13 +50,15 @@ def get_stream_writer() -> StreamWriter:
     return writer_of(require("get_stream_writer"))
 
 
-def get_runtime(context_schema: type[Any] | None = None) -> Runtime[Any]:  # noqa: ARG001
+def get_runtime(
+    context_schema: type[ContextT] | None = None,  # noqa: ARG001 - for type checkers
+) -> Runtime[ContextT]:
     """Return the runtime of the running body.
 
     Parameters
     ----------
     context_schema : type, optional
-        For type checkers only.
+        What the runtime's `context` is, for type checkers only.
 
     Raises
     ------

@@ -142,7 +142,11 @@ def call_in_time(scope: Scope, policy: TimeoutPolicy, body: Callable[[], Any]) -
             _warn_late(scope, deadline)
 
     pool.submit(partial(copy_context().run, work))
-    over.wait()
+    try:
+        over.wait()
+    except BaseException:  # Ctrl-C: the run is stopped, and its body with it
+        deadline.end()
+        raise
     if deadline.exceeded is not None:
         _leave(scope, deadline)
         raise deadline.exceeded

@@ -451,6 +451,8 @@ def test_a_runtime_says_where_it_is(saver: InMemorySaver, config: Config) -> Non
     state = next(iter(workflow.get_state_history(config, limit=2)))
     assert state.metadata is not None
     assert first.run_id == state.metadata["run_id"]
+    history = list(workflow.get_state_history(config))
+    assert first.checkpoint_id == history[-1].config["configurable"]["checkpoint_id"]
 
 
 def test_runtimes_are_merged_overridden_and_patched() -> None:

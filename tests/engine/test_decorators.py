@@ -314,6 +314,27 @@ def test_a_failure_says_in_which_tasks_it_happened(
     assert names == ["bad", "outer", "workflow"]
 
 
+def test_only_a_fitting_annotation_has_config_filled_in() -> None:
+    with pytest.warns(UserWarning, match="not RunnableConfig: it is not filled in"):
+
+        @task
+        def own(config: int) -> int:
+            return config
+
+    @task
+    def filled(config: dict[str, Any] | None = None) -> Any:
+        return None if config is None else config["configurable"]["user"]
+
+    @entrypoint()
+    def workflow(_: int) -> list[Any]:
+        given = {"configurable": {"user": "given"}}
+        return [own(5).result(), filled().result(), filled(given).result()]
+
+    result = workflow.invoke(1, {"configurable": {"user": "ann"}})
+
+    assert result == [5, "ann", "given"]
+
+
 # Both worlds in one workflow.
 
 

@@ -444,7 +444,7 @@ def test_what_cannot_be_decorated_is_said_at_once() -> None:
     with pytest.raises(NotImplementedError, match="Generators"):
         entrypoint()(generator)
     with pytest.raises(ValueError, match="at least one parameter"):
-        entrypoint()(nothing)
+        entrypoint()(nothing)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="task takes a function"):
         task(5)  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="checkpointer"):

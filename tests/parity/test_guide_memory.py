@@ -166,7 +166,7 @@ def test_long_term_memory_is_shared_by_threads(
     @entrypoint(checkpointer=saver, store=store)
     def chat(inputs: dict[str, str], *, store: BaseStore) -> list[str]:
         if "fact" in inputs:
-            remember(inputs["user"], inputs["fact"]).result()
+            remember(inputs["user"], inputs["fact"]).result()  # type: ignore[call-arg]
         known = store.search(("users", inputs["user"]))
         return sorted(item.key for item in known)
 
@@ -189,7 +189,7 @@ async def test_long_term_memory_is_shared_by_threads_async(
     @entrypoint(checkpointer=saver, store=store)
     async def chat(inputs: dict[str, str], *, store: BaseStore) -> list[str]:
         if "fact" in inputs:
-            await remember(inputs["user"], inputs["fact"])
+            await remember(inputs["user"], inputs["fact"])  # type: ignore[call-arg]
         known = await store.asearch(("users", inputs["user"]))
         return sorted(item.key for item in known)
 

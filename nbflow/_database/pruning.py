@@ -45,7 +45,7 @@ class ThreadSize(NamedTuple):
 
 
 # A run is kept if it can be continued, if its saved value is what the thread's next
-# run gets, or if a kept run began from its saved value.
+# run gets, or if one that can be continued began from its saved value.
 _OLD_RUNS: Final = """
 WITH run AS (
     SELECT thread_id, run_id, min(seq) AS began_seq, max(happened_at) AS updated_at,
@@ -56,15 +56,15 @@ WITH run AS (
 ), ranked AS (
     SELECT *, row_number() OVER (PARTITION BY thread_id ORDER BY began_seq DESC)
             AS place,
-        last IN ('RunFinished', 'StateUpdated') AS saved
+        last IN ('RunFinished', 'StateUpdated') AS saved,
+        place = 1 AND NOT saved AND last <> 'RunSuperseded' AS goes_on
     FROM run
 ), wanted AS (
-    SELECT *, place <= $1 OR updated_at >= $2
-        OR (place = 1 AND last NOT IN ('RunFinished', 'RunSuperseded', 'StateUpdated'))
-        AS stays
-    FROM ranked
+    SELECT *, place <= $1 OR updated_at >= $2 OR goes_on AS stays FROM ranked
 ), kept AS (
-    SELECT thread_id, run_id, previous_run_id FROM wanted WHERE stays
+    SELECT thread_id, run_id, CASE WHEN goes_on THEN previous_run_id END
+        AS previous_run_id
+    FROM wanted WHERE stays
     UNION ALL
     SELECT thread_id, arg_max(run_id, began_seq) FILTER (saved), NULL
     FROM wanted GROUP BY thread_id HAVING bool_or(stays)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbflow._database.compact import Compaction, compact
+from nbflow._database.diagnosis import Remark, diagnose
 from nbflow._database.pruning import ThreadSize, old_runs, thread_sizes
 from nbflow._database.snapshot import take_snapshot
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from nbflow._database.connection import Answer
     from nbflow._database.database import Database
 
-__all__ = ["Compaction", "Housekeeping", "ThreadSize"]
+__all__ = ["Compaction", "Housekeeping", "Remark", "ThreadSize", "diagnose"]
 
 
 class Housekeeping:

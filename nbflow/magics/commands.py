@@ -17,9 +17,12 @@ __all__ = [
     "CellOptions",
     "CompactCommand",
     "DeleteCommand",
+    "DoctorCommand",
+    "ExportCommand",
     "HelpCommand",
     "HistoryCommand",
     "HouseCommand",
+    "ImportCommand",
     "LineCommand",
     "PendingCommand",
     "PruneCommand",
@@ -242,6 +245,51 @@ class PruneCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class DoctorCommand:
+    """Look at a store's file; None is the session's."""
+
+    path: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportCommand:
+    """Write a thread into one file.
+
+    Attributes
+    ----------
+    thread : str
+        The thread.
+    path : str
+        The file.
+    redact : bool
+        Leave out what stands under secret names.
+    """
+
+    thread: str
+    path: str
+    redact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImportCommand:
+    """Read a thread from such a file.
+
+    Attributes
+    ----------
+    path : str
+        The file.
+    thread : str or None
+        Its name here; None is the one it had.
+    trusted : bool
+        Rebuild its author's classes.
+    """
+
+    path: str
+    thread: str | None = None
+    trusted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CompactCommand:
     """Free the bytes of what was deleted."""
 
@@ -261,6 +309,9 @@ HouseCommand: TypeAlias = (
     | DeleteCommand
     | PruneCommand
     | CompactCommand
+    | ExportCommand
+    | ImportCommand
+    | DoctorCommand
 )
 """What is done with the store itself."""
 

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, assert_never
 from nbflow.magics.commands import (
     CompactCommand,
     DeleteCommand,
+    DoctorCommand,
+    ExportCommand,
     HouseCommand,
+    ImportCommand,
     PruneCommand,
     SizeCommand,
     SnapshotCommand,
@@ -100,7 +103,51 @@ _COMPACT: Final = Grammar(
 )
 
 
-def keep_house(command: HouseCommand) -> Any:
+_EXPORT: Final = Grammar(
+    "%workflow export",
+    ("THREAD", "PATH"),
+    "Write everything of a thread into one new file, to be given to others.",
+    ("%workflow export review review.zip", "%workflow export review r.zip --redact"),
+    (
+        Option(
+            ("--redact",),
+            "redact",
+            "leave out what stands under secret names such as api_key and token; "
+            "texts, code and errors are kept as they are",
+        ),
+    ),
+)
+
+_IMPORT: Final = Grammar(
+    "%workflow import",
+    ("PATH",),
+    "Read a thread from such a file into the store. Nothing in it is run.",
+    ("%workflow import review.zip", "%workflow import review.zip -t theirs"),
+    (
+        Option(
+            ("-t", "--thread"),
+            "thread",
+            "the thread's name here; by default the one it had",
+            placeholder="THREAD",
+        ),
+        Option(
+            ("--trusted",),
+            "trusted",
+            "it is your own: rebuild your classes, not only built-in ones",
+        ),
+    ),
+)
+
+_DOCTOR: Final = Grammar(
+    "%workflow doctor",
+    ("[PATH]",),
+    "Look at a store's file, its rows, its large values, its runs and its disk, and "
+    "say what to do.",
+    ("%workflow doctor", "%workflow doctor .nbflow/yesterday.duckdb"),
+)
+
+
+def keep_house(command: HouseCommand) -> Any:  # noqa: C901 - a case each
     """Do what such a line says, and return what the cell shows."""
     match command:
         case TasksCommand(thread=thread):
@@ -120,6 +167,13 @@ def keep_house(command: HouseCommand) -> Any:
             print(done)  # noqa: T201 - what it did
         case CompactCommand():
             print(housekeeping.compact())  # noqa: T201 - what it did
+        case ExportCommand(thread=thread, path=path, redact=redact):
+            print(housekeeping.export_thread(thread, path, redact=redact))  # noqa: T201 - what it did
+        case ImportCommand(path=path, thread=name, trusted=trusted):
+            thread = housekeeping.import_thread(path, thread_id=name, trusted=trusted)
+            print(f"Thread {thread!r} is in the store.")  # noqa: T201 - what it did
+        case DoctorCommand(path=path):
+            return housekeeping.doctor(path)
         case _:
             assert_never(command)
     return None
@@ -140,6 +194,12 @@ HOUSEKEEPING: Final[dict[str, tuple[Grammar, _Build]]] = {
     "snapshot": (_SNAPSHOT, lambda words, _: SnapshotCommand(words[0])),
     "delete": (_DELETE, lambda words, values: DeleteCommand(words[0], **values)),
     "prune": (_PRUNE, _prune),
+    "export": (
+        _EXPORT,
+        lambda words, values: ExportCommand(words[0], words[1], **values),
+    ),
+    "import": (_IMPORT, lambda words, values: ImportCommand(words[0], **values)),
+    "doctor": (_DOCTOR, lambda words, _: DoctorCommand(words[0] if words else None)),
     "compact": (_COMPACT, lambda _words, _values: CompactCommand()),
 }
 """Each of these commands by its word."""

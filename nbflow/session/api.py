@@ -35,9 +35,9 @@ def history(thread_id: str) -> Report:
     ThreadNotFoundError
         No store of this kernel has it.
     """
-    saver, head = current_session().find_thread(thread_id)
+    saver, _ = current_session().find_thread(thread_id)
     config = {"configurable": {"thread_id": thread_id}}
-    return history_report(thread_id, history_of(saver, head.workflow, config))
+    return history_report(thread_id, history_of(saver, config))
 
 
 def pending() -> Report:

@@ -20,26 +20,28 @@ class Bus:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pictures: dict[str, Following] = {}
+        # Copies of a thread share the ids of its runs.
+        self._pictures: dict[tuple[str, str], Following] = {}
 
     def show(self, record: Record) -> None:
         """Add a record to the picture of its run, if there is one."""
-        picture = self._pictures.get(record.run_id)
+        picture = self._pictures.get((record.thread_id, record.run_id))
         if picture is not None:
             picture.show((record,))
 
-    def draw(self, run_id: str, picture: Following) -> None:
+    def draw(self, thread_id: str, run_id: str, picture: Following) -> None:
         """Keep this picture up to date for a run from now on."""
         with self._lock:
-            self._pictures[run_id] = picture
+            self._pictures[thread_id, run_id] = picture
 
     def picture_of(self, saver: BaseCheckpointSaver, head: Head) -> Following:
         """Return the picture of a thread's newest run, from its records if need be."""
         with self._lock:
-            known = self._pictures.get(head.run_id)
+            key = head.thread_id, head.run_id
+            known = self._pictures.get(key)
             if known is None:
                 known = Following(view_of(saver, head))
-                self._pictures[head.run_id] = known
+                self._pictures[key] = known
             return known
 
 

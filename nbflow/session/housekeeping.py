@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from nbflow.errors import UsageError
+from nbflow.serde.redact import SECRET_NAMES
 from nbflow.session.current import current_session
-from nbflow.session.reports import Report, sizes_report, tasks_report
+from nbflow.session.reports import (
+    Report,
+    doctor_report,
+    sizes_report,
+    tasks_report,
+)
 from nbflow.session.table import Table
 
 if TYPE_CHECKING:
     import os
-    from pathlib import Path
+    from collections.abc import Collection
 
     from nbflow.checkpoint.base import BaseCheckpointSaver
     from nbflow.checkpoint.duckdb import DuckDBSaver
@@ -21,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = [
     "compact",
     "delete_thread",
+    "doctor",
+    "export_thread",
+    "import_thread",
     "open_snapshot",
     "prune",
     "sizes",
@@ -169,6 +179,111 @@ def delete_thread(thread_id: str, *, purge: bool = False) -> None:
             "Wait for it, or stop it with '%workflow cancel'."
         )
     saver.delete_thread(thread_id, purge=purge)
+
+
+def export_thread(
+    thread_id: str,
+    path: str | os.PathLike[str],
+    *,
+    redact: bool | Collection[str] = False,
+) -> Path:
+    """Write everything of a thread into one new file, to be given to others.
+
+    Parameters
+    ----------
+    thread_id : str
+        The thread.
+    path : str or path
+        The file, say ``review.zip``.
+    redact : bool or collection of str, default False
+        Leave out the values under secret names (api_key, token, password, ...), or
+        under these, wherever they stand as a key or as an attribute's name. Texts
+        are kept as they are: code, and what errors say.
+
+    Returns
+    -------
+    Path
+        The file, absolute.
+
+    Raises
+    ------
+    ThreadNotFoundError
+        No store of this kernel has it.
+    UsageError
+        Something has the file's name.
+    StoreError
+        The thread can't be read, or the file not be written.
+    """
+    from nbflow.checkpoint.bundle import export_bundle  # noqa: PLC0415 - needs duckdb
+
+    saver, _ = current_session().find_thread(thread_id)
+    names = SECRET_NAMES if redact is True else frozenset(redact or ())
+    return export_bundle(saver, thread_id, path, redacted=names)
+
+
+def import_thread(
+    path: str | os.PathLike[str],
+    *,
+    thread_id: str | None = None,
+    trusted: bool = False,
+) -> str:
+    """Read a thread that was exported into this kernel's store.
+
+    Nothing in the file is run. To go on with an unfinished run, run the cell that
+    defines its workflow.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    thread_id : str, optional
+        The thread's name here; by default the one it had.
+    trusted : bool, default False
+        Whether it is your own: then classes are rebuilt as those of this store
+        are. Else only Python's, nbflow's and those of known libraries are; others
+        can only be looked at.
+
+    Returns
+    -------
+    str
+        The thread.
+
+    Raises
+    ------
+    InvalidBundleError
+        It is no bundle, one of a newer version, or not as it was exported.
+    UsageError
+        There is such a thread already.
+    StoreError
+        It could not be written.
+    """
+    from nbflow.checkpoint.bundle import import_bundle  # noqa: PLC0415 - needs duckdb
+
+    return import_bundle(
+        current_session().saver, path, thread_id=thread_id, trusted=trusted
+    )
+
+
+def doctor(path: str | os.PathLike[str] | None = None) -> Report:
+    """Look at a store: its file, every row, its large values, its runs, its disk.
+
+    Nothing is mended.
+
+    Parameters
+    ----------
+    path : str or path, optional
+        The file; by default this kernel's store.
+
+    Returns
+    -------
+    Report
+        What was found, in words, and what to do.
+    """
+    from nbflow.checkpoint.housekeeping import diagnose  # noqa: PLC0415 - needs duckdb
+
+    place = current_session().place.path if path is None else Path(path)
+    real = str(place.expanduser().resolve())
+    return doctor_report(real, diagnose(real))
 
 
 def compact() -> str:

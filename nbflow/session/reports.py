@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
     from nbflow._values import StateSnapshot
     from nbflow.checkpoint.base import Head
-    from nbflow.checkpoint.housekeeping import ThreadSize
+    from nbflow.checkpoint.housekeeping import Remark, ThreadSize
     from nbflow.session.views import CallView, RunView
 
 __all__ = [
     "Report",
+    "doctor_report",
     "history_report",
     "pending_report",
     "sizes_report",
@@ -180,6 +181,15 @@ def sizes_report(sizes: Iterable[ThreadSize]) -> Report:
     ]
     columns = ("thread", "runs", "rows", "row bytes", "file bytes", "deleted bytes")
     return _report("Sizes", columns, rows, "nothing is stored.")
+
+
+def doctor_report(path: str, remarks: Iterable[Remark]) -> Report:
+    """List what a look at a store found, and what to do about it."""
+    marks = {"good": "ok", "note": "note", "bad": "BAD"}
+    rows = [(marks[r.level], r.about, r.says, r.advice) for r in remarks]
+    cut = tuple(tuple(" ".join(cell.split()) for cell in row) for row in rows)
+    columns = ("", "about", "found", "what to do")
+    return Report(f"A look at {path}", columns, cut, "nothing was looked at.")
 
 
 def _seconds(microseconds: int) -> str:

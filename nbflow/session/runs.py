@@ -250,7 +250,7 @@ class RunHandle:
             # What was written since the picture was last looked at.
             records = self.saver.read(self.thread_id, run_id=run.settings.run_id)
             self.following.update(fold(RunView(), records))
-        self._bus.draw(run.settings.run_id, self.following)
+        self._bus.draw(self.thread_id, run.settings.run_id, self.following)
         with self._lock:
             self._run = run
             reason = self._stop_reason

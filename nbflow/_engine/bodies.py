@@ -22,6 +22,7 @@ def call_body(context: RunContext, spec: Spec, given: Any) -> Any:
         return attempts.call() if cached is None else cached.result(attempts.call)
     finally:
         context.scope.asked_at = attempts.scope.asked_at
+        attempts.scope.leave()
 
 
 async def await_body(context: RunContext, spec: Spec, given: Any) -> Any:
@@ -34,3 +35,4 @@ async def await_body(context: RunContext, spec: Spec, given: Any) -> Any:
         return await cached.awaited(attempts.awaited)
     finally:
         context.scope.asked_at = attempts.scope.asked_at
+        attempts.scope.leave()

@@ -63,8 +63,8 @@ class Scope:
         Whether what finishes here may be used again in this stretch: this body, or
         one around it, may be attempted again.
     left : str
-        Why nothing may begin here any more, once its attempt is over before its
-        body is; empty before.
+        Why nothing may begin here any more, once its attempt or its body is over;
+        empty before.
     deadline : Deadline or None
         What bounds the attempt in time.
     cached : bool
@@ -138,6 +138,10 @@ class Scope:
         with self._lock:
             had, self.holds_place = self.holds_place, False
         return had
+
+    def leave(self) -> None:
+        """Let nothing begin here any more: threads and lanes may outlive their body."""
+        self.left = self.left or f"the body of {self.name!r} has ended"
 
     def begin(self) -> None:
         """Note whose calls are the body's own: called where the body runs."""

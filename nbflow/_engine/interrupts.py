@@ -63,7 +63,7 @@ def interrupt(value: Any, *, response_schema: Any = None) -> Any:
     """
     context = require("interrupt")
     run, scope = context.run, context.scope
-    run.raise_if_stopping()
+    run.raise_if_stopping(scope)
     index, aside = scope.next_index()
     value_key = serde.fingerprint(value)
     ordinal = scope.count("interrupt", value_key)

@@ -118,6 +118,7 @@ def _taken(name: str, take: Callable[[], T]) -> T:
     if context is None:
         return take()
     run, scope = context.run, context.scope
+    run.raise_if_stopping(scope)
     lane = scope.lane()
     ordinal = scope.count("noted", name, lane)
     note_id = digest(scope.place, "noted", name, lane, str(ordinal))

@@ -406,6 +406,7 @@ class Run(Ending):
             self._running[call.name] -= 1
             if not self._running[call.name]:
                 del self._running[call.name]
+        scope.leave()
         if scope.lend():
             self.places.leave()
 

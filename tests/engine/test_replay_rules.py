@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nbflow._events import TaskCalled
-from nbflow.errors import NonDeterministicReplayError, ReplayWarning
+from nbflow.errors import NonDeterministicReplayError, ReplayWarning, RunStopped
 from nbflow.func import entrypoint, task
 from nbflow.types import Command, interrupt
 
@@ -377,6 +377,45 @@ def test_a_nested_run_that_was_cancelled_runs_again(
 
 async def _awaited(future: Any) -> Any:
     return await future
+
+
+async def test_lanes_that_outlive_their_body_begin_nothing_more(
+    saver: InMemorySaver, config: Config
+) -> None:
+    ran: Counter[int] = Counter()
+    stopped = list[BaseException]()
+
+    @task
+    async def fetch(number: int) -> int:
+        ran[number] += 1
+        await asyncio.sleep(0.01)
+        return number
+
+    @entrypoint(checkpointer=saver)
+    async def workflow(_: str) -> int:
+        async def ask() -> int:
+            return int(interrupt("go on?"))
+
+        async def loop() -> int:
+            try:
+                return sum([int(await fetch(number)) for number in range(5)])
+            except BaseException as error:
+                stopped.append(error)
+                raise
+
+        return sum(await asyncio.gather(loop(), ask()))
+
+    await workflow.ainvoke("go", config)
+    before = saver.read("t")
+    await asyncio.sleep(0.05)
+    after, ran_by_then = saver.read("t"), ran.copy()
+    result = await workflow.ainvoke(Command(resume=1), config)
+
+    assert after == before
+    assert ran_by_then == {0: 1}
+    assert [type(error) for error in stopped] == [RunStopped]
+    assert result == 11
+    assert set(ran.values()) == {1}
 
 
 def test_a_body_that_is_not_deterministic_is_warned_of_and_gets_the_earlier_result(

@@ -154,7 +154,7 @@ class Attempts:
             timeout = self._spec.timeout
             try:
                 if timeout is None:
-                    return await self._body()
+                    return await self._coroutine()
                 return await await_in_time(self.scope, timeout, self._coroutine())
             except asyncio.CancelledError as cancelled:
                 if _was_asked_for(self._context.run):

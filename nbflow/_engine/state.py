@@ -16,7 +16,7 @@ from nbflow._engine.pictures import RunPicture, picture_of
 from nbflow._engine.run import as_interrupt
 from nbflow._events import KINDS
 from nbflow._values import PregelTask, StateSnapshot
-from nbflow.checkpoint.points import ending_of, find_point, points, within
+from nbflow.checkpoint.points import Visit, find_point, points, visits, within
 from nbflow.errors import TaskNotFound
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ __all__ = ["DRAWN_KINDS", "history_of", "state_of", "thread_of"]
 DRAWN_KINDS: Final = tuple(
     name
     for name in KINDS
-    if name.startswith(("Run", "Task")) or name in ("Answered", "Interrupted")
+    if name.startswith(("Run", "Task"))
+    or name in ("Answered", "Interrupted", "StepReached")
 )
 """The kinds that a picture of a run is made of."""
 
@@ -84,10 +85,12 @@ def state_of(
         return StateSnapshot({}, (), unknown, None, None, None, (), ())
     namespace = config["configurable"].get("checkpoint_ns") or ""
     live = checkpoint_id is None
-    if namespace or point.kind == "input":
-        view = _RunView(saver, point, live=live, subgraphs=subgraphs)
-        return view.nested(str(namespace)) if namespace else view.snapshot()
-    return _end_snapshot(point)
+    if namespace:
+        records = saver.read(thread_id, run_id=point.run_id, kinds=DRAWN_KINDS)
+        visit = Visit(point, records, None)
+        return _RunView(visit, live=live, subgraphs=subgraphs).nested(str(namespace))
+    visit = next(visits(saver, iter([point]), kinds=DRAWN_KINDS))
+    return _snapshot_of(visit, live=live, subgraphs=subgraphs)
 
 
 def history_of(
@@ -106,16 +109,16 @@ def history_of(
     found = points(saver, thread_id)
     if checkpoint_id is not None:
         found = (p for p in found if p.checkpoint_id == checkpoint_id)
-    for point in within(found, metadata=metadata, before=before, limit=limit):
-        if point.kind == "input":
-            yield _RunView(saver, point, live=False, subgraphs=False).snapshot()
-        else:
-            yield _end_snapshot(point)
+    chosen = within(found, metadata=metadata, before=before, limit=limit)
+    for visit in visits(saver, chosen, kinds=DRAWN_KINDS, limit=limit):
+        yield _snapshot_of(visit, live=False, subgraphs=False)
 
 
-def _end_snapshot(point: Point) -> StateSnapshot:
-    value = None if point.ending is None else _value(point.ending.value)
-    return _snapshot(point, value, (), (), ())
+def _snapshot_of(visit: Visit, *, live: bool, subgraphs: bool) -> StateSnapshot:
+    if visit.point.kind in ("input", "step"):
+        return _RunView(visit, live=live, subgraphs=subgraphs).snapshot()
+    value = None if visit.ending is None else _value(visit.ending.value)
+    return _snapshot(visit.point, value, (), (), ())
 
 
 def _snapshot(
@@ -149,26 +152,22 @@ class _RunView:
         Whether nested runs' states are given in full.
     """
 
-    def __init__(
-        self, saver: BaseCheckpointSaver, point: Point, *, live: bool, subgraphs: bool
-    ) -> None:
-        self.saver = saver
-        self.point = point
+    def __init__(self, visit: Visit, *, live: bool, subgraphs: bool) -> None:
+        self.visit = visit
+        self.point = point = visit.point
         self.live = live
         self.subgraphs = subgraphs
         self._paths: dict[str, tuple[str, ...]] = {}
         self._namespaces: dict[str, str] = {}
         self._below: dict[str, list[CallPicture]] = defaultdict(list)
-        records = saver.read(point.thread_id, run_id=point.run_id, kinds=DRAWN_KINDS)
-        self.picture = picture_of(records) or RunPicture(point.run_id)
+        self.picture = picture_of(visit.records) or RunPicture(point.run_id)
         self.workflow = point.begun.workflow
         self.questions = self._questions()
         self._place_calls()
 
     def snapshot(self) -> StateSnapshot:
         """Return it in LangGraph's shape."""
-        point = self.point
-        ending = ending_of(self.saver, point.thread_id, point.saved_run_id)
+        point, ending = self.point, self.visit.ending
         calls = (self._row(call) for call in self.picture.calls.values())
         return _snapshot(
             point,

@@ -1,21 +1,22 @@
 """A thread's checkpoints, read from its log: where each stands, without its tasks.
 
-A functional run has two, its input and its end; a change by hand is one. They are
-read newest first and in pages, so the newest cost the same however long the thread
-is. What they look like to a user is known elsewhere.
+A functional run has two, its input and its end; one of a graph has one for each step
+between them; a change by hand is one. They are read newest first and in pages, so the
+newest cost the same however long the thread is. What they look like to a user is known
+elsewhere.
 """
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from nbflow._events import RunFinished, RunStarted, StateUpdated
+from nbflow._events import RunFinished, RunStarted, StateUpdated, StepReached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from nbflow._events import Record
     from nbflow._values import Payload
@@ -24,21 +25,27 @@ if TYPE_CHECKING:
 __all__ = [
     "Ending",
     "Point",
+    "Visit",
     "address",
     "ending_of",
     "find_point",
     "point_of",
     "points",
     "saved",
+    "visits",
     "within",
 ]
 
-Ending: TypeAlias = RunFinished | StateUpdated
-Kind: TypeAlias = Literal["input", "end", "update"]
+Ending: TypeAlias = RunFinished | StateUpdated | StepReached
+Kind: TypeAlias = Literal["input", "step", "end", "update"]
 
-_KINDS: Final = ("RunStarted", "RunFinished", "StateUpdated")
-_FIRST_PAGE: Final = 16
+_ENDINGS: Final = ("RunFinished", "StateUpdated", "StepReached")
+_KINDS: Final = ("RunStarted", *_ENDINGS)
+_OPEN: Final = ("input", "step")
+_FIRST_PAGE: Final = 32
 _LARGEST_PAGE: Final = 1_024
+_FIRST_BATCH: Final = 2
+_LARGEST_BATCH: Final = 64
 
 
 class Point(Struct, frozen=True):
@@ -49,7 +56,8 @@ class Point(Struct, frozen=True):
     thread_id, run_id : str
         Whose it is.
     kind : str
-        ``"input"`` or ``"end"`` of a run, or ``"update"``: a change by hand.
+        ``"input"`` or ``"end"`` of a run, a ``"step"`` of a graph, or ``"update"``: a
+        change by hand.
     checkpoint_id : str
         Its id.
     parent_id : str or None
@@ -67,7 +75,7 @@ class Point(Struct, frozen=True):
     saved_run_id : str or None
         The run whose value the thread holds here, and whose saved value is the
         next run's `previous`.
-    ending : RunFinished, StateUpdated or None
+    ending : RunFinished, StateUpdated, StepReached or None
         What left that value, where it is this very run.
     """
 
@@ -109,6 +117,24 @@ class Point(Struct, frozen=True):
         }
 
 
+class Visit(Struct, frozen=True):
+    """A checkpoint with what its run has done and what its thread held there.
+
+    Attributes
+    ----------
+    point : Point
+        The checkpoint.
+    records : list of Record
+        The run's, of the kinds that were asked for; none for an end.
+    ending : RunFinished, StateUpdated or None
+        What left the value that the thread held; None before the first.
+    """
+
+    point: Point
+    records: list[Record]
+    ending: Ending | None
+
+
 def address(thread_id: str, checkpoint_id: str) -> dict[str, Any]:
     """Return the config of a checkpoint."""
     return {
@@ -134,18 +160,15 @@ def points(
     run_id : str, optional
         Only those of this run.
     """
-    ends: dict[str, Record] = {}
-    for record in _newest_first(saver, thread_id, run_id):
+    later: dict[str, list[Record]] = {}
+    for record in _newest_first(saver, thread_id, run_id, _KINDS):
         event = record.event
         if isinstance(event, RunStarted):
-            end = ends.pop(record.run_id, None)
-            if end is not None and isinstance(end.event, RunFinished):
-                yield _end(record, event, end, end.event)
-            yield _input(record, event)
+            yield from reversed(_of_run(record, event, later.pop(record.run_id, [])))
         elif isinstance(event, StateUpdated):
             yield _update(record, event)
-        else:
-            ends.setdefault(record.run_id, record)
+        elif not (isinstance(event, StepReached) and event.call_id):
+            later.setdefault(record.run_id, []).append(record)
 
 
 def find_point(
@@ -209,18 +232,96 @@ def within(
             yield point
 
 
+def visits(
+    saver: BaseCheckpointSaver,
+    found: Iterator[Point],
+    *,
+    kinds: Collection[str],
+    limit: int | None = None,
+) -> Iterator[Visit]:
+    """Yield checkpoints with their runs' records, several runs for each reading.
+
+    Parameters
+    ----------
+    saver : BaseCheckpointSaver
+        Whose log it is.
+    found : iterator of Point
+        The checkpoints, newest first within each thread.
+    kinds : collection of str
+        Which records of a run are wanted.
+    limit : int, optional
+        How many checkpoints will be taken, where that is known.
+    """
+    size = min(limit or _FIRST_BATCH, _LARGEST_BATCH)
+    before: int | None = None
+    thread_id = ""
+    while batch := list(islice(found, size)):
+        for name, group in groupby(batch, key=lambda point: point.thread_id):
+            before = before if name == thread_id else None
+            thread_id = name
+            own = list(group)
+            yield from _visited(saver, own, kinds, before)
+            # A run's records stand before the begin of the next one. The last run
+            # of this batch may also be the first of the next.
+            newer = [p.begun_seq for p in own if p.begun_seq > own[-1].begun_seq]
+            before = min(newer, default=before)
+        size = min(4 * size, _LARGEST_BATCH)
+
+
+def _visited(
+    saver: BaseCheckpointSaver,
+    batch: Sequence[Point],
+    kinds: Collection[str],
+    before: int | None,
+) -> Iterator[Visit]:
+    endings = {p.run_id: p.ending for p in batch if p.kind in ("end", "update")}
+    records = _records_of(saver, batch, kinds, before)
+    for point in batch:
+        saved_run_id = point.saved_run_id
+        ending = point.ending or endings.get(saved_run_id or "")
+        if ending is None:
+            ending = ending_of(saver, point.thread_id, saved_run_id)
+        own = records.get(point.run_id, []) if point.kind in _OPEN else []
+        yield Visit(point, own, ending)
+
+
+def _records_of(
+    saver: BaseCheckpointSaver,
+    batch: Sequence[Point],
+    kinds: Collection[str],
+    before: int | None,
+) -> dict[str, list[Record]]:
+    inputs = [point for point in batch if point.kind in _OPEN]
+    if not inputs:
+        return {}
+    newest, oldest = inputs[0], inputs[-1]
+    found: dict[str, list[Record]] = {}
+    if newest.step - oldest.step > 4 * len(inputs):
+        # Chosen from a long history: what lies between is not wanted.
+        for point in inputs:
+            found[point.run_id] = saver.read(
+                point.thread_id, run_id=point.run_id, kinds=kinds
+            )
+        return found
+    for record in saver.read(
+        oldest.thread_id, kinds=kinds, after=oldest.begun_seq - 1, before=before
+    ):
+        found.setdefault(record.run_id, []).append(record)
+    return found
+
+
 def ending_of(
     saver: BaseCheckpointSaver, thread_id: str, run_id: str | None
 ) -> Ending | None:
     """Return what a run left to its thread; None if it has not ended, or is gone."""
     if run_id is None:
         return None
-    kinds = ("RunFinished", "StateUpdated")
-    found = saver.read(
-        thread_id, run_id=run_id, kinds=kinds, newest_first=True, limit=1
-    )
-    event = found[0].event if found else None
-    return event if isinstance(event, RunFinished | StateUpdated) else None
+    for record in _newest_first(saver, thread_id, run_id, _ENDINGS, size=1):
+        event = record.event
+        # A graph that is called in a body has steps of its own.
+        if isinstance(event, Ending) and not getattr(event, "call_id", ""):
+            return event
+    return None
 
 
 def saved(ending: Ending) -> Payload:
@@ -236,15 +337,18 @@ def _after(found: Iterator[Point], checkpoint_id: str) -> Iterator[Point]:
 
 
 def _newest_first(
-    saver: BaseCheckpointSaver, thread_id: str, run_id: str | None
+    saver: BaseCheckpointSaver,
+    thread_id: str,
+    run_id: str | None,
+    kinds: tuple[str, ...],
+    size: int = _FIRST_PAGE,
 ) -> Iterator[Record]:
     before: int | None = None
-    size = _FIRST_PAGE
     while True:
         page = saver.read(
             thread_id,
             run_id=run_id,
-            kinds=_KINDS,
+            kinds=kinds,
             before=before,
             newest_first=True,
             limit=size,
@@ -271,21 +375,31 @@ def _input(record: Record, begun: RunStarted) -> Point:
     )
 
 
-def _end(record: Record, begun: RunStarted, end: Record, ending: RunFinished) -> Point:
-    return Point(
-        record.thread_id,
-        record.run_id,
-        "end",
-        ending.checkpoint_id,
-        begun.checkpoint_id,
-        begun.step + 1,
-        "loop",
-        end.at,
-        begun,
-        record.seq,
-        record.run_id,
-        ending,
-    )
+def _of_run(record: Record, begun: RunStarted, later: list[Record]) -> list[Point]:
+    """Return a run's checkpoints in order, of its begin and what came later."""
+    found = [_input(record, begun)]
+    for end in reversed(later):
+        event = end.event
+        if isinstance(event, RunFinished | StepReached):
+            kind: Kind = "end" if isinstance(event, RunFinished) else "step"
+            before = found[-1]
+            found.append(
+                Point(
+                    record.thread_id,
+                    record.run_id,
+                    kind,
+                    event.checkpoint_id,
+                    before.checkpoint_id,
+                    before.step + 1,
+                    "loop",
+                    end.at,
+                    begun,
+                    record.seq,
+                    record.run_id,
+                    event,
+                )
+            )
+    return found
 
 
 def _update(record: Record, event: StateUpdated) -> Point:

@@ -19,15 +19,15 @@ from nbflow._events import (
     TaskFinished,
 )
 from nbflow._values import Interrupt
-from nbflow.checkpoint.points import ending_of, find_point, points, saved, within
+from nbflow.checkpoint.points import find_point, points, saved, visits, within
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from nbflow._events import Record
     from nbflow._values import Payload
     from nbflow.checkpoint.base import BaseCheckpointSaver
-    from nbflow.checkpoint.points import Ending, Point
+    from nbflow.checkpoint.points import Ending, Point, Visit
 
 __all__ = [
     "Checkpoint",
@@ -135,7 +135,9 @@ def find_tuple(
     if thread_id is None:
         return None
     point = find_point(saver, thread_id, checkpoint_id)
-    return None if point is None else _tuple(saver, point)
+    if point is None:
+        return None
+    return _tuple(next(visits(saver, iter([point]), kinds=_WRITES)))
 
 
 def tuples(
@@ -151,8 +153,8 @@ def tuples(
     found = _points(saver, thread_id)
     if checkpoint_id is not None:
         found = (point for point in found if point.checkpoint_id == checkpoint_id)
-    for point in within(found, metadata=metadata, before=before, limit=limit):
-        yield _tuple(saver, point)
+    chosen = within(found, metadata=metadata, before=before, limit=limit)
+    yield from map(_tuple, visits(saver, chosen, kinds=_WRITES, limit=limit))
 
 
 def _address(config: Mapping[str, Any]) -> tuple[str | None, str | None]:
@@ -170,9 +172,9 @@ def _points(saver: BaseCheckpointSaver, thread_id: str | None) -> Iterator[Point
         yield from points(saver, head.thread_id)
 
 
-def _tuple(saver: BaseCheckpointSaver, point: Point) -> CheckpointTuple:
-    ending = point.ending or ending_of(saver, point.thread_id, point.saved_run_id)
-    values = _values(point, ending)
+def _tuple(visit: Visit) -> CheckpointTuple:
+    point = visit.point
+    values = _values(point, visit.ending)
     changed = ["__start__"] if point.kind == "input" else ["__end__", "__previous__"]
     checkpoint = Checkpoint(
         v=_VERSION,
@@ -184,7 +186,7 @@ def _tuple(saver: BaseCheckpointSaver, point: Point) -> CheckpointTuple:
         updated_channels=changed,
     )
     metadata: Any = point.metadata
-    writes = [] if point.kind != "input" else list(_writes(saver, point))
+    writes = list(_writes(visit.records))
     return CheckpointTuple(
         point.config, checkpoint, metadata, point.parent_config, writes
     )
@@ -200,8 +202,7 @@ def _values(point: Point, ending: Ending | None) -> dict[str, Any]:
     return values
 
 
-def _writes(saver: BaseCheckpointSaver, point: Point) -> Iterator[PendingWrite]:
-    records = saver.read(point.thread_id, run_id=point.run_id, kinds=_WRITES)
+def _writes(records: Iterable[Record]) -> Iterator[PendingWrite]:
     asked_by: dict[str, str] = {}
     for record in records:
         if isinstance(record.event, Interrupted):

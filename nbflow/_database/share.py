@@ -50,12 +50,13 @@ class Share:
         return not self._let_go.alive or self.database.writer.is_closed
 
     def check(self) -> None:
-        """Raise StoreClosedError if it was let go of."""
+        """Raise StoreClosedError if nothing can be read or written by it any more."""
         if not self._let_go.alive:
             raise StoreClosedError(
                 f"This {self._user} of {self.database.path!r} is closed.\n"
                 f"Make a new {self._user} with that path."
             )
+        self.database.writer.check()  # In a forked child no lock may be waited for.
 
     def close(self) -> None:
         """Write what is queued and let go; a second call does nothing."""

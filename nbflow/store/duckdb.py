@@ -15,6 +15,7 @@ from nbflow._database.contents import Change, Held, StoreContents, kept
 from nbflow._database.share import Share
 from nbflow._events import ItemDeleted, ItemPut, ItemTouched
 from nbflow._values import Payload
+from nbflow.errors import StoreDamagedError
 from nbflow.store.base import (
     BaseStore,
     GetOp,
@@ -163,7 +164,7 @@ class DuckDBStore(BaseStore):
         StoreClosedError
             The store is closed.
         StoreError
-            The file could not be read or written.
+            The file could not be read or written, or is not what was written.
         UnregisteredTypeError
             A value to return is of a class that is not known in this process.
         """
@@ -287,11 +288,22 @@ class DuckDBStore(BaseStore):
             if isinstance(op, SearchOp) and isinstance(look, list):
                 results.append(self._found(op, look, queries.get(op.query or ""), now))
             elif isinstance(look, Held):
-                # Where it was replaced and the file compacted meanwhile: once more.
-                results.append(items.get(look.seq) or self.batch([op])[0])
+                results.append(items.get(look.seq) or self._once_more(op, look))
             else:
                 results.append(list(look) if isinstance(look, tuple) else None)
         return results
+
+    def _once_more(self, op: Op, look: Held) -> Result:
+        # It was replaced and the file compacted, between the look and the read.
+        with self._contents.opened(self._database):
+            is_held = self._contents.held(look.namespace, look.key) is look
+        if is_held:
+            raise StoreDamagedError(
+                f"The item {look.key!r} of {look.namespace} is not in the store "
+                f"{self.location!r} any more: row {look.seq} is gone.\n"
+                "Keep a copy of the file, then put the item anew or delete it."
+            )
+        return self.batch([op])[0]
 
     def _found(
         self, op: SearchOp, below: list[Held], query: Vector | None, now: int

@@ -18,6 +18,7 @@ from nbflow._database.database import open_database
 from nbflow.checkpoint.duckdb import DuckDBSaver
 from nbflow.errors import (
     StoreClosedError,
+    StoreDamagedError,
     StoreHeldError,
     UnregisteredTypeError,
     UsageError,
@@ -356,6 +357,50 @@ def test_a_value_of_an_unknown_class_stops_no_search_that_leaves_it_out(
         assert [item.key for item in found] == ["plain"]
         with pytest.raises(UnregisteredTypeError, match="register"):
             store.get(SPACE, "strange")
+
+
+def test_a_forked_child_is_told_that_the_store_is_its_parents(path: Path) -> None:
+    program = """
+        import os, sys, warnings
+        from nbflow.store.duckdb import DuckDBStore
+
+        warnings.simplefilter("ignore")
+        store = DuckDBStore(sys.argv[1])
+        store.put(("a",), "k", {})
+        store._contents._lock.acquire()
+        if os.fork() == 0:
+            try:
+                store.get(("a",), "k")
+            except Exception as error:
+                print(error, flush=True)
+            os._exit(0)
+        store._contents._lock.release()
+        os.wait()
+    """
+
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), str(path)],
+        capture_output=True,
+        check=True,
+        text=True,
+        timeout=15,
+    )
+
+    assert "belongs to its parent" in done.stdout
+
+
+def test_an_item_whose_row_was_taken_away_is_damage(path: Path) -> None:
+    with DuckDBStore(path) as store:
+        store.put(SPACE, "fact", {"n": 1})
+        store.put(SPACE, "other", {"n": 2})
+        with duckdb.connect(path) as connection:
+            connection.execute("DELETE FROM log WHERE detail LIKE '%fact%'")
+
+        with pytest.raises(StoreDamagedError, match="fact"):
+            store.get(SPACE, "fact")
+        other = store.get(SPACE, "other")
+
+    assert other is not None
 
 
 def test_a_closed_store_says_so_and_lets_the_file_go(path: Path) -> None:

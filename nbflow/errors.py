@@ -159,7 +159,7 @@ class GraphInterrupt(GraphBubbleUp):
     """
 
     def __init__(self, interrupts: Sequence[Any] = ()) -> None:
-        self.interrupts = tuple(interrupts)
+        self.interrupts: tuple[Any, ...] = tuple(interrupts)
         super().__init__(self.interrupts)
 
 
@@ -221,7 +221,7 @@ class WorkflowPaused(NbflowError):  # noqa: N818 - a state that a cell reports
         self, thread_id: str, interrupts: Sequence[Any] = (), *, hint: str = ""
     ) -> None:
         self.thread_id = thread_id
-        self.interrupts = tuple(interrupts)
+        self.interrupts: tuple[Any, ...] = tuple(interrupts)
         self.hint = hint
         count = len(self.interrupts)
         what = "1 question" if count == 1 else f"{count} questions"
@@ -381,8 +381,8 @@ class UnknownInterruptError(NbflowError, ValueError):
         pending_ids: Sequence[str] = (),
     ) -> None:
         self.reason = reason
-        self.interrupt_ids = tuple(interrupt_ids)
-        self.pending_ids = tuple(pending_ids)
+        self.interrupt_ids: tuple[str, ...] = tuple(interrupt_ids)
+        self.pending_ids: tuple[str, ...] = tuple(pending_ids)
         super().__init__(self._message())
 
     def _message(self) -> str:
@@ -418,7 +418,9 @@ class InvalidAnswerError(NbflowError, ValueError):
 
     def __init__(self, interrupt_id: str, problems: Sequence[tuple[str, str]]) -> None:
         self.interrupt_id = interrupt_id
-        self.problems = tuple((str(path), str(text)) for path, text in problems)
+        self.problems: tuple[tuple[str, str], ...] = tuple(
+            (str(path), str(text)) for path, text in problems
+        )
         lines = "; ".join(f"{path or 'answer'}: {text}" for path, text in self.problems)
         super().__init__(
             f"The answer to {interrupt_id!r} does not fit its question. {lines}\n"
@@ -496,7 +498,7 @@ class ThreadNotFoundError(NbflowError, LookupError):
 
     def __init__(self, thread_id: str, *, known: Sequence[str] = ()) -> None:
         self.thread_id = thread_id
-        self.known = tuple(known)
+        self.known: tuple[str, ...] = tuple(known)
         shown = ", ".join(map(repr, self.known[:8]))
         nearby = f" Known threads: {shown}." if shown else " The store holds no thread."
         super().__init__(
@@ -719,11 +721,11 @@ class LangGraphDeprecationWarning(DeprecationWarning):
         LangGraph's versions.
     """
 
-    since = (0, 0)
-    expected_removal = (2, 0)
+    since: tuple[int, int] = (0, 0)
+    expected_removal: tuple[int, int] = (2, 0)
 
     def __init__(self, message: str) -> None:
-        self.message = message.rstrip(".")
+        self.message: str = message.rstrip(".")
         super().__init__(self.message)
 
     def __str__(self) -> str:
@@ -737,20 +739,20 @@ class LangGraphDeprecationWarning(DeprecationWarning):
 class LangGraphDeprecatedSinceV05(LangGraphDeprecationWarning):
     """Given up in LangGraph 0.5."""
 
-    since = (0, 5)
+    since: tuple[int, int] = (0, 5)
 
 
 class LangGraphDeprecatedSinceV10(LangGraphDeprecationWarning):
     """Given up in LangGraph 1.0."""
 
-    since = (1, 0)
+    since: tuple[int, int] = (1, 0)
 
 
 class LangGraphDeprecatedSinceV11(LangGraphDeprecationWarning):
     """Given up in LangGraph 1.1."""
 
-    since = (1, 1)
-    expected_removal = (3, 0)
+    since: tuple[int, int] = (1, 1)
+    expected_removal: tuple[int, int] = (3, 0)
 
 
 def _rebuild(

@@ -85,11 +85,11 @@ class Task(Generic[P, T]):
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
         functools.update_wrapper(self, spec.func)
-        self.func = spec.func
-        self.name = spec.name
-        self.retry_policy = tuple(spec.retry)
-        self.cache_policy = spec.cache
-        self.timeout = spec.timeout
+        self.func: Callable[..., Any] = spec.func
+        self.name: str = spec.name
+        self.retry_policy: tuple[RetryPolicy, ...] = tuple(spec.retry)
+        self.cache_policy: CachePolicy | None = spec.cache
+        self.timeout: TimeoutPolicy | None = spec.timeout
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> TaskFuture[T]:
         context = require("get_config")
@@ -340,7 +340,7 @@ class entrypoint:  # noqa: N801 - LangGraph's name
         self._store = store
         self._cache = cache
         self._context_schema = context_schema
-        self._on_divergence = on_divergence
+        self._on_divergence: OnDivergence = on_divergence
 
     @overload
     def __call__(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -477,3 +479,45 @@ def test_runtimes_are_merged_overridden_and_patched() -> None:
 def test_get_runtime_is_only_for_running_bodies() -> None:
     with pytest.raises(RuntimeError, match="outside of a runnable context"):
         get_runtime()
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_run_that_is_drained_at_each_call_runs_every_call_once(
+    saver: InMemorySaver, kind: str
+) -> None:
+    ran: Counter[str] = Counter()
+    controls: list[RunControl] = []
+
+    @task
+    def leaf(name: str) -> int:
+        ran[name] += 1
+        controls[-1].request_drain()
+        return len(name)
+
+    @task
+    def group(name: str) -> int:
+        return sum(f.result() for f in [leaf(name + "x"), leaf(name + "yy")])
+
+    @entrypoint(checkpointer=saver)
+    def blocking(_: int) -> int:
+        return sum(group(name).result() for name in "abc") + leaf("last").result()
+
+    @entrypoint(checkpointer=saver)
+    async def waiting(_: int) -> int:
+        groups = await asyncio.gather(*[group(name) for name in "abc"])
+        return sum(groups) + await leaf("last")
+
+    workflow = blocking if kind == "sync" else waiting
+    config = {"configurable": {"thread_id": "t"}, "max_concurrency": 1}
+    given: int | None = 1
+    result: int | None = None
+    while result is None:
+        controls.append(RunControl())
+        with suppress(GraphDrained):
+            result = await workflow.ainvoke(given, config, control=controls[-1])
+        given = None
+
+    assert result == 19
+    assert len(controls) > 2
+    assert set(ran.values()) == {1}
+    assert len(ran) == 7

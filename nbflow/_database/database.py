@@ -20,8 +20,10 @@ from nbflow._database.files import (
     FileLock,
     is_open_here,
     logs_beside,
+    new_file,
     prepare_folder,
     refuse_other_formats,
+    remove_leftovers,
     swap_in,
     unusable,
 )
@@ -191,6 +193,7 @@ def open_database(path: str | os.PathLike[str], holder: str = "") -> Database:
 
 
 def _open(path: str, *, is_there: bool) -> tuple[Connection, MarkFile, Mark]:
+    remove_leftovers(path)
     if not is_there:
         _make_file(path)
     try:
@@ -229,7 +232,7 @@ def _migrated(connection: Connection, path: str, version: int) -> Connection:
             "another connection of this process has it open.\n"
             "Close that connection, then try again."
         )
-    new = _room_for_new(path)
+    new = new_file(path)
     try:
         shutil.copyfile(path, new)
         _make(new, version)
@@ -247,17 +250,10 @@ def _make_file(path: str) -> None:
             f"The store {path!r} is gone, but rows that were not yet in it stand in "
             f"{shown}.\nPut the file back, or delete {shown} to begin anew."
         )
-    new = _room_for_new(path)
+    new = new_file(path)
     _make(new, 0)
     Path(mark_path(path)).unlink(missing_ok=True)  # Of a file that was here before.
     swap_in(new, path)
-
-
-def _room_for_new(path: str) -> str:
-    new = f"{path}.new"
-    for leftover in (new, *logs_beside(new)):
-        Path(leftover).unlink(missing_ok=True)
-    return new
 
 
 def _make(path: str, version: int) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +27,11 @@ __all__ = [
     "FileLock",
     "is_open_here",
     "logs_beside",
+    "new_file",
     "prepare_folder",
     "refuse_other_formats",
+    "remove_leftovers",
+    "salvage_folder",
     "swap_in",
     "sync_folder",
     "unusable",
@@ -185,6 +189,34 @@ def logs_beside(path: str) -> list[str]:
     return sorted(
         str(file) for file in folder.iterdir() if file.name.startswith(f"{name}.wal")
     )
+
+
+def new_file(path: str) -> str:
+    """Return where a file is made that takes the place of another one."""
+    return f"{path}.new"
+
+
+def salvage_folder(path: str) -> Path:
+    """Return where a damaged file is worked on."""
+    return Path(f"{path}.salvage")
+
+
+def remove_leftovers(path: str) -> None:
+    """Delete what a process left that was killed while it made a file.
+
+    Raises
+    ------
+    StoreUnavailableError
+        It can't be deleted.
+    """
+    new = new_file(path)
+    try:
+        for leftover in (new, *logs_beside(new)):
+            Path(leftover).unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(salvage_folder(path))
+    except OSError as error:
+        raise unusable(path, error) from error
 
 
 def swap_in(new: str, path: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -23,6 +22,8 @@ from nbflow._database.files import (
     FileLock,
     is_open_here,
     logs_beside,
+    remove_leftovers,
+    salvage_folder,
     swap_in,
     unusable,
 )
@@ -113,6 +114,7 @@ class _Found:
 
     def __init__(self, path: str, connection: Connection) -> None:
         self._path = path
+        self._connection = connection
         self._appender = connection.appender("log")
         self.seqs: set[int] = set()
         self.generation = 1
@@ -153,20 +155,34 @@ class _Found:
         if thread_id:
             self.threads.add(thread_id)
 
-    def lost(self, mark: Mark | None, missing: int) -> int:
-        """Return how many rows were acknowledged, and are not here."""
-        if mark is None or mark.generation != self.generation:
-            return max(missing, self.unread)
-        newer = sum(seq > mark.seq for seq in self.seqs)
-        return max(missing, self.unread, mark.rows + newer - len(self.seqs))
+    def finish(self, mark: Mark | None) -> tuple[list[tuple[int, int]], int]:
+        """Begin a new generation: in the ones before it there may be gaps.
 
-    def finish(self, upto: int, lost: int) -> None:
-        """Begin a new generation: in the ones before it there may be gaps."""
+        Returns
+        -------
+        gaps : list of (int, int)
+            What is missing, as far as it is known by its `seq`.
+        lost : int
+            How many rows were acknowledged, and are not here.
+        """
+        upto = max(self.seqs, default=0)
+        is_of_mark = mark is not None and mark.generation >= self.generation
+        if mark is not None and is_of_mark:
+            upto = max(upto, mark.seq)
+        gaps: list[tuple[int, int]] = []
+        if mark is None or mark.generation <= self.generation:
+            gaps = find_gaps(self._connection, self.generation, upto)
+        lost = max(self.unread, sum(last - first + 1 for first, last in gaps))
+        if mark is not None and is_of_mark:
+            newer = sum(seq > mark.seq for seq in self.seqs)
+            lost = max(lost, mark.rows + newer - len(self.seqs))
+            self.generation = mark.generation
         event = Compacted(upto, len(self.seqs), self.checksums, lost)
         record = Record("", "", time.time_ns() // 1000, event)
         row = Sealer(self.generation + 1).seal(pack(record), upto + 1)
         self._appender.append([row])
         self._appender.close()
+        return gaps, lost
 
 
 class _Copy:
@@ -226,28 +242,24 @@ def salvage(path: str | os.PathLike[str]) -> Salvage:
                 f"The store {real!r} is open in this process.\n"
                 "Close its savers and connections first, or restart the kernel."
             )
-        with closing(_Lock(real)):
+        lock = FileLock(real, "salvage")
+        try:
             return _salvaged(real)
+        finally:
+            lock.release()
     except OSError as error:
         if isinstance(error, StoreUnavailableError):
             raise
         raise unusable(real, error) from error
 
 
-class _Lock:
-    """The lock of a store, let go by `close`."""
-
-    def __init__(self, path: str) -> None:
-        self._lock = FileLock(path, "salvage")
-        self.close = self._lock.release
-
-
 def _salvaged(path: str) -> Salvage:
     mark = read_mark(path)
-    with tempfile.TemporaryDirectory(
-        dir=Path(path).parent, prefix=f"{Path(path).name}.", suffix=".salvage"
-    ) as folder:
-        copy, new = str(Path(folder, "copy")), str(Path(folder, "new"))
+    remove_leftovers(path)
+    folder = salvage_folder(path)
+    folder.mkdir()
+    try:
+        copy, new = str(folder / "copy"), str(folder / "new")
         shutil.copyfile(path, copy)
         _add_log(path, copy)
         connection = Connection(new)
@@ -255,12 +267,7 @@ def _salvaged(path: str) -> Salvage:
             migrate(connection, 0)
             found = _Found(path, connection)
             _read_all(path, copy, found)
-            upto = max(found.seqs, default=0)
-            if mark is not None and mark.generation >= found.generation:
-                upto = max(upto, mark.seq)
-            gaps = find_gaps(connection, found.generation, upto)
-            lost = found.lost(mark, sum(last - first + 1 for first, last in gaps))
-            found.finish(upto, lost)
+            gaps, lost = found.finish(mark)
             newest = audit(connection, new, None)
         finally:
             connection.close()
@@ -268,6 +275,8 @@ def _salvaged(path: str) -> Salvage:
         swap_in(new, path)
         for log in logs_beside(path):
             Path(log).unlink()
+    finally:
+        shutil.rmtree(folder)
     _mark_anew(path, newest)
     threads = tuple(sorted(found.threads))
     return Salvage(

@@ -290,11 +290,17 @@ def test_after_a_refusal_the_path_can_be_used(
         assert len(saver.read("t")) == 1
 
 
-def test_a_half_made_file_does_not_stand_in_the_way(
-    path: Path, written: Callable[..., Record]
+@pytest.mark.parametrize("is_made", [True, False])
+def test_a_half_made_file_stands_in_nobodys_way_and_is_deleted(
+    path: Path, written: Callable[..., Record], is_made: bool
 ) -> None:
+    if is_made:
+        DuckDBSaver(path).close()
     path.with_name(f"{path.name}.new").write_bytes(b"half")
     path.with_name(f"{path.name}.new.wal").write_bytes(b"half")
+    folder = path.with_name(f"{path.name}.salvage")
+    folder.mkdir()
+    (folder / "copy").write_bytes(b"half")
 
     with DuckDBSaver(path) as saver:
         saver.append([written("t")])

@@ -12,11 +12,20 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from nbflow._database.checking import Check, Finding, check
 from nbflow._database.database import open_database
-from nbflow._database.reads import read_end, read_ends, read_records
+from nbflow._database.reads import (
+    read_asking_threads,
+    read_end,
+    read_ends,
+    read_newest_threads,
+    read_questions,
+    read_records,
+    read_task_names,
+)
 from nbflow._database.rows import pack
 from nbflow._database.salvage import Salvage, salvage
 from nbflow._events import KINDS, LIFECYCLE, RunStarted, StateUpdated, ThreadDeleted
-from nbflow.checkpoint.base import BaseCheckpointSaver, Head, fold_head
+from nbflow.checkpoint.base import BaseCheckpointSaver, Head, Question, fold_head
+from nbflow.checkpoint.endings import Endings
 from nbflow.checkpoint.housekeeping import Housekeeping
 from nbflow.errors import StoreClosedError
 
@@ -80,6 +89,7 @@ class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
         self._let_go = weakref.finalize(self, writer.release_later)
         self._let_go.atexit = False
         self._heads = cast("_Heads", writer.followed(_Heads))
+        self._endings = cast("Endings", writer.followed(Endings))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.location!r})"
@@ -161,6 +171,10 @@ class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
         """
         self._check()
         self._database.writer.flush()
+        if newest_first and limit == 1 and before is None:
+            ending = self._endings.find(thread_id, run_id, kinds)
+            if ending is not None and ending.seq > after:
+                return [ending]
         begin = self._heads.begin(self._database, thread_id, run_id)
         return read_records(
             self._database,
@@ -181,6 +195,38 @@ class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
             return [] if head is None else [head]
         heads = self._heads.all(self._database)
         return sorted(heads, key=lambda head: head.updated_at, reverse=True)
+
+    def newest(self, limit: int) -> list[Head]:
+        """Return the threads that were updated last; as in the base."""
+        self._check()
+        if not self._heads.has_all:
+            self._database.writer.flush()
+            names = read_newest_threads(self._database, limit)
+            found = self._heads.some(self._database, names)
+            if len(found) == len(names):
+                return sorted(found, key=lambda head: head.updated_at, reverse=True)
+        return super().newest(limit)
+
+    def questions(self) -> list[Question]:
+        """Return every question that waits for an answer; as in the base."""
+        self._check()
+        database, heads = self._database, self._heads
+        database.writer.flush()
+        if heads.has_all:
+            found = self.heads()
+        else:
+            found = heads.some(database, read_asking_threads(database))
+        asking = [head for head in found if head.pending]
+        records = read_questions(database, [head.run_id for head in asking])
+        asked = {(r.thread_id, r.event.interrupt_id): r for r in records}  # type: ignore[union-attr]
+        parents = {r.event.parent_id for r in records} - {""}  # type: ignore[union-attr]
+        names = read_task_names(database, sorted(parents)) if parents else {}
+        return [
+            Question(head, record, names.get(record.event.parent_id, ""))  # type: ignore[union-attr]
+            for head in sorted(asking, key=lambda h: h.updated_at, reverse=True)
+            for interrupt_id in head.pending
+            if (record := asked.get((head.thread_id, interrupt_id))) is not None
+        ]
 
     def close(self) -> None:
         """Write what is queued and let go of the file; a second call does nothing."""
@@ -268,6 +314,26 @@ class _Heads:
                     heads[thread_id] = _folded(heads.get(thread_id), record)
                 return [head for head in heads.values() if head is not None]
 
+    def some(self, database: Database, names: Sequence[str]) -> list[Head]:
+        """Return the heads of some threads, with everything that was appended."""
+        while True:
+            if unknown := [name for name in names if not self._knows(name)]:
+                self._load_from(database, unknown)
+            with database.writer.paused() as records:
+                if not all(map(self._knows, names)):
+                    continue  # As above.
+                heads = {name: self._heads.get(name) for name in names}
+                for record in records:
+                    if record.thread_id in heads:
+                        thread_id = record.thread_id
+                        heads[thread_id] = _folded(heads[thread_id], record)
+                return [head for head in heads.values() if head is not None]
+
+    @property
+    def has_all(self) -> bool:
+        """Whether every thread's head is known without a look at the file."""
+        return self._has_all
+
     def begin(self, database: Database, thread_id: str, run_id: str | None) -> int:
         """Return a `seq` before which nothing visible of a thread or run stands."""
         self._load(database, thread_id)
@@ -279,14 +345,17 @@ class _Heads:
         return self._has_all or (thread_id is not None and thread_id in self._heads)
 
     def _load(self, database: Database, thread_id: str | None) -> None:
-        if self._knows(thread_id):
-            return
+        if not self._knows(thread_id):
+            self._load_from(database, None if thread_id is None else [thread_id])
+
+    def _load_from(self, database: Database, names: list[str] | None) -> None:
         database.writer.flush()
         upto, restarts = self._opened_at, self._restarts
-        if thread_id is None:
-            ends, loaded = read_ends(database, upto), dict[str, Head | None]()
+        loaded: dict[str, Head | None] = dict.fromkeys(names or ())
+        if names is None or len(names) > 1:
+            ends = read_ends(database, upto, names)
         else:
-            ends, loaded = read_end(database, upto, thread_id), {thread_id: None}
+            ends = read_end(database, upto, names[0])
         for record in ends.records:
             loaded[record.thread_id] = fold_head(loaded.get(record.thread_id), record)
         with database.writer.paused():
@@ -296,7 +365,7 @@ class _Heads:
                 self._take(name, head and replace(head, runs=ends.runs[name]))
             for name, seq in ends.deleted.items():
                 self._deleted.setdefault(name, seq)
-            if thread_id is None:
+            if names is None:
                 for name in list(self._waiting):
                     self._take(name, None)
                 self._has_all = True

@@ -51,7 +51,9 @@ BLOB_ABOVE_BYTES: Final = 256 << 10
 LARGEST_PAYLOAD_BYTES: Final = 2**31 - 1
 
 # Values that a thread repeats from run to run: a chat's whole history, say.
-_REPEATED: Final = frozenset({"RunStarted", "RunFinished", "StateUpdated"})
+_REPEATED: Final = frozenset(
+    {"RunStarted", "RunFinished", "StateUpdated", "StepReached", "NestedSaved"}
+)
 _LARGEST_REPEATED_BYTES: Final = 8 << 20
 
 _encode: Final = msgspec.msgpack.Encoder().encode

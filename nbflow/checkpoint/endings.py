@@ -23,7 +23,7 @@ __all__ = ["Endings"]
 KEPT_BYTES: Final = 64 << 20
 KEPT_THREADS: Final = 10_000
 
-_KINDS: Final = frozenset({"RunFinished", "StateUpdated"})
+_KINDS: Final = frozenset({"RunFinished", "StateUpdated", "StepReached"})
 _Ending: TypeAlias = RunFinished | StateUpdated
 
 
@@ -75,7 +75,7 @@ class Endings:
         found, _ = self._records.get(thread_id, (None, 0))
         if found is None or found.run_id != run_id:
             return None
-        # A run ends once.
+        # A run ends once, after its steps.
         wanted = kinds is not None and _KINDS.issuperset(kinds)
         return found if wanted and type(found.event).__name__ in (kinds or ()) else None
 

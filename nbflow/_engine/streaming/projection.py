@@ -141,7 +141,8 @@ class Projection:
             case RunFinished(value=value, save=save, cached=cached):
                 saved = value.live if save is None else save.live
                 yield from self._result(self._name, value.live, saved, cached=cached)
-                yield from self._entry_end(at, result={END_KEY: value.live})
+                result = {END_KEY: value.live}
+                yield from self._entry_end(at, result=result, cached=cached)
                 yield from self._checkpoint(self._checkpoints.of_end(record), at)
                 if self._shape.stops_after:
                     yield from self._say("", "updates", {"__interrupt__": ()})
@@ -297,6 +298,7 @@ class Projection:
         result: dict[str, Any] | None = None,
         error: str | None = None,
         interrupts: Iterable[Interrupt] = (),
+        cached: bool = False,
     ) -> Iterator[Chunk]:
         entry = self._calls.get(self._root_id)
         if entry is not None:
@@ -308,6 +310,7 @@ class Projection:
                 result=result,
                 error=error,
                 interrupts=interrupts,
+                cached=cached,
             )
             yield from self._task("", "task_result", chunk, at)
 

@@ -24,11 +24,15 @@ __all__ = [
     "Ends",
     "LogPast",
     "Readable",
+    "read_asking_threads",
     "read_blobs",
     "read_end",
     "read_ends",
+    "read_newest_threads",
+    "read_questions",
     "read_records",
     "read_rows",
+    "read_task_names",
 ]
 
 _BLOBS: Final = ("value", "extra")
@@ -60,6 +64,22 @@ _ENDS: Final = f"""
 SELECT {_WITHOUT_BLOBS}, runs FROM log JOIN ({_BEGAN}) USING (thread_id, run_id)
 WHERE kind IN ({_LIFECYCLE}) AND seq BETWEEN began_seq AND $1 ORDER BY seq
 """  # noqa: S608 - our own constants
+
+_ONLY: Final = "thread_id IN (SELECT unnest($2::VARCHAR[])) AND kind"
+_ENDS_AMONG: Final = _ENDS.replace("WHERE kind", f"WHERE {_ONLY}")
+_NEWEST_THREADS: Final = """
+SELECT thread_id FROM log WHERE thread_id <> ''
+GROUP BY thread_id ORDER BY max(seq) DESC LIMIT ?
+"""
+_ASKING_THREADS: Final = "SELECT DISTINCT thread_id FROM log WHERE kind = 'Interrupted'"
+_QUESTIONS: Final = f"""
+SELECT {_WHOLE} FROM log
+WHERE kind = 'Interrupted' AND run_id IN (SELECT unnest(?::VARCHAR[])) ORDER BY seq
+"""  # noqa: S608 - our own constants
+_NAMES: Final = """
+SELECT DISTINCT call_id, name FROM log
+WHERE kind = 'TaskCalled' AND call_id IN (SELECT unnest(?::VARCHAR[]))
+"""
 
 # For one thread: two narrow looks are five times as fast as one that is wide, since
 # the runs of a thread are strewn over the whole file, and a run is not.
@@ -180,8 +200,31 @@ def read_blobs(database: Readable) -> set[bytes]:
     return {Blob.of(reference).digest for (reference,) in database.fetch(_BLOBS_HELD)}
 
 
-def read_ends(database: Readable, upto: int) -> Ends:
-    """Return what the heads of all threads are folded from.
+def read_newest_threads(database: Readable, limit: int) -> list[str]:
+    """Return the threads that were written to last, the newest first."""
+    return [name for (name,) in database.fetch(_NEWEST_THREADS, (limit,))]
+
+
+def read_asking_threads(database: Readable) -> list[str]:
+    """Return the threads that ever asked something."""
+    return [name for (name,) in database.fetch(_ASKING_THREADS)]
+
+
+def read_questions(database: Readable, run_ids: Sequence[str]) -> list[Record]:
+    """Return every time something was asked in some runs, in stored order."""
+    rows = database.fetch(_QUESTIONS, [list(run_ids)])
+    return [unpack(row, database.path, database.payloads) for row in rows]
+
+
+def read_task_names(database: Readable, call_ids: Sequence[str]) -> dict[str, str]:
+    """Return the names of tasks by their calls."""
+    return dict(database.fetch(_NAMES, [list(call_ids)]))
+
+
+def read_ends(
+    database: Readable, upto: int, among: Sequence[str] | None = None
+) -> Ends:
+    """Return what the heads of threads are folded from.
 
     Parameters
     ----------
@@ -189,9 +232,15 @@ def read_ends(database: Readable, upto: int) -> Ends:
         The open store.
     upto : int
         Only records whose `seq` is not greater.
+    among : sequence of str, optional
+        Only these threads; by default all.
     """
     ends = Ends([], {}, dict(database.fetch(_DELETED, (upto,))))
-    for *row, count in database.fetch(_ENDS, (upto,)):
+    if among is None:
+        rows = database.fetch(_ENDS, (upto,))
+    else:
+        rows = database.fetch(_ENDS_AMONG, (upto, list(among)))
+    for *row, count in rows:
         record = unpack(row, database.path, with_payloads=False)
         ends.records.append(record)
         ends.runs[record.thread_id] = count

@@ -27,6 +27,7 @@ from nbflow._events import (
     RunSuperseded,
     StateUpdated,
     StepReached,
+    TaskCalled,
     ThreadDeleted,
 )
 from nbflow._values import Payload
@@ -60,6 +61,7 @@ __all__ = [
     "CheckpointMetadata",
     "CheckpointTuple",
     "Head",
+    "Question",
     "RunStatus",
     "fold_head",
     "heads_of",
@@ -116,6 +118,24 @@ class Head:
 Heads: TypeAlias = list[Head]
 # Within a saver `list` is LangGraph's method, so its own types have names.
 Records: TypeAlias = list[Record]
+
+
+class Question(NamedTuple):
+    """A question that waits for an answer.
+
+    Attributes
+    ----------
+    head : Head
+        Where its thread stands.
+    record : Record
+        The newest time it was asked: an `Interrupted`.
+    source : str
+        Name of the task that asks; empty for the run's own body.
+    """
+
+    head: Head
+    record: Record
+    source: str
 
 
 def fold_head(head: Head | None, record: Record) -> Head | None:
@@ -383,6 +403,42 @@ class BaseCheckpointSaver(ABC):
         """Return where one thread stands, or None if it is unknown."""
         found = self.heads(thread_id)
         return found[0] if found else None
+
+    def newest(self, limit: int) -> list[Head]:
+        """Return where the threads stand that were updated last.
+
+        Parameters
+        ----------
+        limit : int
+            At most so many.
+        """
+        return self.heads()[:limit]
+
+    def questions(self) -> list[Question]:
+        """Return every question that waits, of the newest thread first."""
+        return [
+            question
+            for head in self.heads()
+            if head.pending
+            for question in self._questions_of(head)
+        ]
+
+    def _questions_of(self, head: Head) -> Iterator[Question]:
+        kinds = ("Interrupted", "TaskCalled")
+        asked: dict[str, tuple[Record, str]] = {}
+        names: dict[str, str] = {}
+        for record in self.read(head.thread_id, run_id=head.run_id, kinds=kinds):
+            match record.event:
+                case Interrupted(interrupt_id=interrupt_id, parent_id=parent_id):
+                    asked[interrupt_id] = record, parent_id
+                case TaskCalled(call_id=call_id, name=name):
+                    names[call_id] = name
+                case _:
+                    pass
+        for interrupt_id in head.pending:
+            if interrupt_id in asked:
+                record, parent_id = asked[interrupt_id]
+                yield Question(head, record, names.get(parent_id, ""))
 
     def list_threads(self) -> Heads:
         """Return every thread of the log, the most recently updated first."""

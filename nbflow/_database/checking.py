@@ -23,6 +23,15 @@ _READ: Final = ", ".join(COLUMNS).replace("happened_at", "epoch_us(happened_at)"
 _ROWS: Final = f"SELECT {_READ} FROM log WHERE rowid BETWEEN ? AND ?"  # noqa: S608 - our own constants
 _PLACE: Final = "SELECT seq, thread_id FROM log WHERE rowid = ?"
 
+# What the row says that begins a generation, of the rows before it.
+_KEPT: Final = """
+SELECT seq, generation, (detail ->> 'rows')::BIGINT, (detail ->> 'checksums')::BIGINT
+FROM log WHERE kind = 'Compacted' ORDER BY seq DESC LIMIT 1
+"""
+_EARLIER: Final = """
+SELECT count(*), coalesce(sum(checksum), 0)::BIGINT FROM log WHERE generation < ?
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -96,6 +105,7 @@ def check(path: str | os.PathLike[str]) -> Check:
             rows += 1
             if finding is not None:
                 findings.append(finding)
+        findings += _compared(database)
         return Check(database.path, rows, tuple(findings))
     finally:
         database.writer.release()
@@ -128,6 +138,16 @@ def _look_at(database: Database, first: int, last: int) -> Iterator[Finding | No
             yield Finding(row[0], row[_THREAD_ID], str(error))
         else:
             yield None
+
+
+def _compared(database: Database) -> Iterator[Finding]:
+    """Compare the rows of earlier generations with what was said of them."""
+    for seq, generation, rows, checksums in database.fetch(_KEPT):
+        ((found, total),) = database.fetch(_EARLIER, (generation,))
+        if found < rows:
+            yield Finding(seq, "", f"{rows - found} of {rows} earlier rows are missing")
+        elif (found, total) != (rows, checksums):
+            yield Finding(seq, "", "the earlier rows are not those that were kept")
 
 
 def _place_of(database: Database, rowid: int) -> tuple[int | None, str]:

@@ -219,6 +219,7 @@ def _open_file(path: str, mark: Mark | None) -> tuple[Connection, Mark]:
         raise
     if version < MIGRATIONS[-1].version:
         connection = _migrated(connection, path, version)
+        found = audit(connection, path, None)
     return connection, found
 
 

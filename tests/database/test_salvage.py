@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 
 from nbflow._database.checking import check
@@ -188,6 +189,20 @@ def test_a_whole_store_passes_the_check(killed: Path) -> None:
     report = check(killed)
 
     assert (report.rows, report.findings, report.is_whole) == (40, (), True)
+
+
+def test_rows_that_a_compaction_kept_are_counted(folded: Path) -> None:
+    with DuckDBSaver(folded) as saver:
+        saver.compact()
+    before = check(folded)
+    with duckdb.connect(str(folded)) as connection:
+        connection.execute("DELETE FROM log WHERE thread_id = 't2' AND seq < 10")
+    Path(f"{folded}.mark").unlink()
+
+    (finding,) = check(folded).findings
+
+    assert before.is_whole
+    assert finding.says == "3 of 300 earlier rows are missing"
 
 
 def test_an_open_store_can_be_checked(folded: Path) -> None:

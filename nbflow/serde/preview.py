@@ -52,6 +52,11 @@ def preview(
     >>> preview({"city": "Oslo", "api_key": "sk-123"})
     "{'city': 'Oslo', 'api_key': **********}"
     """
+    plain = _SHORT.get(type(value))
+    if plain is not None and (type(value) is not str or len(value) < limit):
+        text = plain(value)
+        if len(text) <= limit:
+            return text
     sketch = _Sketch(limit, secret_names)
     try:
         sketch.draw(value, 0)
@@ -213,6 +218,14 @@ _PLAIN: dict[type, Callable[[Any, int], str]] = {
     type(None): lambda _value, _left: "None",
     type(Ellipsis): lambda _value, _left: "...",
 }
+_SHORT: dict[type, Callable[[Any], str]] = {
+    bool: repr,
+    float: repr,
+    int: lambda value: _int_text(value, 0),
+    str: repr,
+    type(None): repr,
+}
+"""Types whose whole text is made at once, without a sketch."""
 _BRACKETS: dict[type, tuple[str, str]] = {
     frozenset: ("frozenset({", "})"),
     list: ("[", "]"),

@@ -8,7 +8,6 @@ numbers only; what the bytes name is looked up, never imported or called.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from itertools import chain
@@ -54,8 +53,7 @@ STREAMED = 120
 _pack = Encoder().encode
 
 
-@dataclass(frozen=True)
-class Encoded:
+class Encoded(msgspec.Struct, frozen=True, dict=True):
     """Stored bytes, and what was left out of them.
 
     Attributes
@@ -139,6 +137,8 @@ def _encode(value: Any, root: str) -> Encoded:
     try:
         writing = _Writing(ATOMS)
         try:
+            if type(value) in ATOMS:
+                return Encoded(_pack(value))
             tree = _pack(writing.lower(value, 0))
         except (OverflowError, UnicodeEncodeError):
             # A long integer or half of a surrogate pair: look at each of them.

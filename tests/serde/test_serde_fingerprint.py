@@ -6,14 +6,17 @@ import threading
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from datetime import date
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nbflow._values import Send
 from nbflow.serde import fingerprint, fingerprint_exact
+from nbflow.serde.codec import ATOMS
+from nbflow.serde.fingerprint import _Canon, _pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,3 +198,23 @@ def test_a_fingerprint_never_raises() -> None:
             raise RuntimeError(name)
 
     assert fingerprint({"odd": Odd(), "list": [Odd]})
+
+
+simple = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+
+
+@given(
+    st.lists(simple | st.binary(max_size=5), max_size=4).map(tuple),
+    st.dictionaries(st.text(max_size=5), simple, max_size=3),
+)
+def test_arguments_that_are_atoms_count_as_in_any_other_value(
+    args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    try:
+        walked = _pack(_Canon(ATOMS, []).form((args, kwargs), 0))
+    except (OverflowError, UnicodeEncodeError):
+        assume(False)
+
+    made = fingerprint((args, kwargs))
+
+    assert made == blake2b(walked, digest_size=16).hexdigest()

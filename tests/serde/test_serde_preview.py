@@ -195,3 +195,15 @@ def test_a_preview_advances_no_iterator() -> None:
     preview({"n": numbers, "m": map(str, numbers)})
 
     assert list(numbers) == [1, 2]
+
+
+@given(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    st.integers(1, 60),
+)
+def test_a_short_text_is_the_same_alone_and_inside(value: Any, limit: int) -> None:
+    alone, inside = preview(value, limit), preview([value], 1000)
+
+    assert len(alone) <= limit
+    if len(inside) - 2 <= limit:
+        assert inside == f"[{alone}]"

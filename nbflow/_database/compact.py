@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nbflow._database.connection import Connection
 from nbflow._database.files import is_open_here, logs_beside, swap_in, unusable
+from nbflow._database.item_views import KEPT_ROWS
 from nbflow._database.reads import read_blobs, read_records
 from nbflow._database.rows import Sealer, pack
+from nbflow._database.run_views import OF_NO_RUN
 from nbflow._database.schema import migrate
 from nbflow._database.writer import Place
 from nbflow._events import Compacted, Record
@@ -61,38 +63,6 @@ class Compaction(NamedTuple):
 
 # Rows of threads of which a part goes are written anew: a value may be stored as
 # its difference to one that goes.
-_STALE_ITEMS: Final = """
-SELECT seq FROM (
-    SELECT seq, kind,
-        max(seq) FILTER (kind <> 'ItemTouched') OVER item AS newest,
-        arg_max(kind, seq) FILTER (kind <> 'ItemTouched') OVER item AS newest_kind,
-        max(seq) OVER item AS last
-    FROM (
-        SELECT seq, kind, detail ->> 'namespace' AS namespace, detail ->> 'key' AS key
-        FROM log WHERE kind IN ('ItemPut', 'ItemTouched', 'ItemDeleted')
-    )
-    WINDOW item AS (PARTITION BY namespace, key)
-)
-WHERE newest_kind = 'ItemDeleted' OR seq NOT IN (newest, last)
-"""
-_STALE_CACHE: Final = """
-SELECT seq FROM (
-    SELECT seq, namespace, key, max(seq) OVER (PARTITION BY namespace, key) AS newest
-    FROM (
-        SELECT seq, detail ->> 'namespace' AS namespace, detail ->> 'key' AS key
-        FROM log WHERE kind = 'CacheSet'
-    )
-) AS kept
-WHERE seq < newest OR EXISTS (
-    SELECT 1 FROM (
-        SELECT seq, detail ->> 'namespace' AS namespace, detail ->> 'key' AS key
-        FROM log WHERE kind = 'CacheCleared'
-    ) AS cleared
-    WHERE cleared.seq > kept.seq
-        AND coalesce(cleared.namespace = kept.namespace, true)
-        AND coalesce(cleared.key = kept.key, true)
-)
-"""
 _KEPT: Final = f"""
 INSERT INTO {{new}}.log
 SELECT log.* FROM log
@@ -100,9 +70,9 @@ LEFT JOIN (
     SELECT thread_id, max(seq) AS deleted_seq FROM log
     WHERE kind = 'ThreadDeleted' GROUP BY thread_id
 ) USING (thread_id)
-WHERE seq > coalesce(deleted_seq, 0) AND kind NOT IN ('Compacted', 'CacheCleared')
+WHERE seq > coalesce(deleted_seq, 0) AND kind <> 'Compacted'
     AND thread_id NOT IN (SELECT unnest($1::VARCHAR[]))
-    AND seq NOT IN ({_STALE_ITEMS} UNION ALL {_STALE_CACHE})
+    AND (kind NOT IN {OF_NO_RUN} OR seq IN ({KEPT_ROWS}))
 ORDER BY seq
 """  # noqa: S608 - our own constants
 _PARTLY_DELETED: Final = """

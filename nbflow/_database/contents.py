@@ -110,8 +110,9 @@ class Contents(ABC):
             if held is not None:
                 held.seq = seq
 
-    def restart(self, seq: int) -> None:  # noqa: B027 - a follower has it
-        """Do nothing: in the new file rows keep their `seq`."""
+    def restart(self, _seq: int) -> None:
+        """Have it read anew: in the new file rows keep their `seq`, but some go."""
+        self._is_loaded = False
 
     # For those who use it.
 
@@ -119,11 +120,10 @@ class Contents(ABC):
     def opened(self, database: Database) -> Iterator[None]:
         """Keep others out, and read from the file what stands in it at first use."""
         with self._lock:
-            if not self._is_loaded:
+            while not self._is_loaded:
                 database.writer.flush()
-                for held in self._stored(database):
-                    self.keep(held)
-                self._is_loaded = True
+                self._is_loaded = True  # Before reading: the file may be exchanged.
+                self._load(database)
             yield
 
     def held(self, namespace: Namespace, key: str) -> Held | None:
@@ -194,6 +194,16 @@ class Contents(ABC):
                 self._unplaced.pop(key, None)
             raise
         return done
+
+    def _load(self, database: Database) -> None:
+        try:
+            stored = list(self._stored(database))
+        except BaseException:
+            self._is_loaded = False
+            raise
+        self.spaces.clear()
+        for held in stored:
+            self.keep(held)
 
     @abstractmethod
     def _stored(self, database: Database) -> Iterator[Held]:

@@ -9,16 +9,23 @@ from typing import Final
 
 from nbflow._database.run_views import View
 
-__all__ = ["CACHE", "KEPT_ENTRIES", "KEPT_ITEMS", "STORE_ITEMS"]
+__all__ = [
+    "CACHE",
+    "KEPT_ENTRIES",
+    "KEPT_ITEMS",
+    "KEPT_ROWS",
+    "STORE_ITEMS",
+]
 
 KEPT_ITEMS: Final = """
-SELECT seq, put, newest, updated_at, value_bytes
+SELECT seq, put, newest_seq, newest, updated_at, value_bytes
 FROM (
     SELECT max(seq) FILTER (kind = 'ItemPut') AS seq,
         arg_max(detail, seq) FILTER (kind = 'ItemPut') AS put,
         arg_max(happened_at, seq) FILTER (kind = 'ItemPut') AS updated_at,
         arg_max(octet_length(value), seq) FILTER (kind = 'ItemPut') AS value_bytes,
-        arg_max(kind, seq) AS newest_kind, arg_max(detail, seq) AS newest
+        max(seq) AS newest_seq, arg_max(kind, seq) AS newest_kind,
+        arg_max(detail, seq) AS newest
     FROM log WHERE kind IN ('ItemPut', 'ItemTouched', 'ItemDeleted')
     GROUP BY detail ->> 'namespace', detail ->> 'key'
 )
@@ -50,6 +57,15 @@ CROSS JOIN (
 WHERE newest_kind = 'CacheSet' AND seq > coalesce(space_seq, 0) AND seq > all_seq
 """  # noqa: S608 - our own constants
 """The entries of the cache that were not cleared."""
+
+KEPT_ROWS: Final = f"""
+SELECT unnest([seq, newest_seq]) FROM ({KEPT_ITEMS})
+WHERE coalesce((newest ->> 'expires_at')::BIGINT > epoch_us(now()), true)
+UNION ALL
+SELECT seq FROM ({KEPT_ENTRIES})
+WHERE coalesce((detail ->> 'expires_at')::BIGINT > epoch_us(now()), true)
+"""  # noqa: S608 - our own constants
+"""The `seq` of each row of the store and of the cache that is still needed."""
 
 # One reading of an object for all of its fields; `now()` has a zone, the log has none.
 _LIVE: Final = "(expires_us IS NULL OR expires_us > epoch_us(now()))"

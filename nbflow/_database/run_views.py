@@ -13,6 +13,7 @@ __all__ = [
     "CODE_VERSIONS",
     "EVENTS",
     "NEWEST_RUNS",
+    "OF_NO_RUN",
     "OF_RUN",
     "RUNS",
     "THREADS",
@@ -46,6 +47,11 @@ _THREAD: Final = {"thread_id": "the thread"}
 OF_RUN: Final = {**_THREAD, "run_id": "the run"}
 """The columns that say which run."""
 
+OF_NO_RUN: Final = """(
+    'ItemPut', 'ItemTouched', 'ItemDeleted', 'CacheSet', 'CacheCleared'
+)"""
+"""The events of the store and of the cache that stand in the same file."""
+
 EVENTS: Final = View(
     "events",
     "one row for each event of runs and threads, in the order of seq",
@@ -61,17 +67,15 @@ EVENTS: Final = View(
         "value_bytes": "size of its value as stored",
         "extra_bytes": "size of its second value as stored",
     },
-    """
+    f"""
     SELECT seq, happened_at, thread_id, run_id, kind, call_id, name, detail,
         octet_length(value) AS value_bytes, octet_length(extra) AS extra_bytes
     FROM log LEFT JOIN (
         SELECT thread_id, max(seq) AS deleted_seq FROM log
         WHERE kind = 'ThreadDeleted' GROUP BY thread_id
     ) USING (thread_id)
-    WHERE seq > coalesce(deleted_seq, 0) AND kind NOT IN (
-        'ItemPut', 'ItemTouched', 'ItemDeleted', 'CacheSet', 'CacheCleared'
-    )
-    """,
+    WHERE seq > coalesce(deleted_seq, 0) AND kind NOT IN {OF_NO_RUN}
+    """,  # noqa: S608 - our own constants
 )
 
 _CHANGES: Final = """(

@@ -138,8 +138,8 @@ def test_items_and_cached_values_that_were_replaced_go_too(path: Path) -> None:
     events: list[Event] = [
         item("replaced", CANARY),
         item("replaced", b"new"),
-        ItemTouched(("n",), "replaced", 5),
-        ItemTouched(("n",), "replaced", 6),
+        ItemTouched(("n",), "replaced", 2**52),
+        ItemTouched(("n",), "replaced", 2**52 + 1),
         item("deleted", CANARY),
         ItemDeleted(("n",), "deleted"),
         CacheSet(("a",), "k", Payload(CANARY)),

@@ -429,3 +429,46 @@ def test_a_store_that_is_garbage_lets_the_file_go(path: Path) -> None:
 def test_a_store_needs_a_file(name: str) -> None:
     with pytest.raises(UsageError, match="InMemoryStore"):
         DuckDBStore(name)
+
+
+def test_what_is_gone_leaves_the_file_when_it_is_compacted(path: Path) -> None:
+    with DuckDBStore(path) as store:
+        store.put(SPACE, "old", {"text": "canary-old"}, ttl=0.000001)
+        store.put(SPACE, "read", {"text": "canary-read"}, ttl=60)
+        store.put(SPACE, "twice", {"text": "canary-first"})
+        store.put(SPACE, "twice", {"text": "canary-second"})
+        compact(open_shared(store))
+
+        assert store.get(SPACE, "old") is None
+        kept = [item.value["text"] for item in store.search(SPACE)]
+    assert kept == ["canary-read", "canary-second"]
+    stored = b"".join(f.read_bytes() for f in path.parent.rglob("*") if f.is_file())
+    assert b"canary-old" not in stored
+    assert b"canary-first" not in stored
+    assert b"canary-second" in stored
+
+
+def test_items_can_be_put_while_the_file_is_compacted(path: Path) -> None:
+    stop = threading.Event()
+
+    def write(store: DuckDBStore) -> int:
+        n = 0
+        while not stop.is_set():
+            store.put(SPACE, str(n % 7), {"n": n})
+            item = store.get(SPACE, str(n % 7))
+            assert item is not None
+            assert item.value == {"n": n}
+            n += 1
+        return n
+
+    with DuckDBStore(path) as store, ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write, store)
+        for _ in range(3):
+            compact(open_shared(store))
+        stop.set()
+        count = writing.result()
+        before = store.search(SPACE)
+
+    with DuckDBStore(path) as store:
+        assert store.search(SPACE) == before
+    assert max(item.value["n"] for item in before) == count - 1

@@ -25,11 +25,11 @@ __all__ = [
     "Custom",
     "Event",
     "Interrupted",
-    "MessageStreamed",
-    "NestedSaved",
     "ItemDeleted",
     "ItemPut",
     "ItemTouched",
+    "MessageStreamed",
+    "NestedSaved",
     "Record",
     "RunCancelled",
     "RunFailed",
@@ -157,7 +157,7 @@ class TaskCalled(Struct, frozen=True):
         ``"code"``, ``"arguments"``, ``"failed"``, ``"unfinished"``,
         ``"answered"``, ``"secret"`` or ``"replay"``.
     kind : str
-        ``"task"``, or ``"workflow"`` for a nested run.
+        ``"task"``, ``"node"`` for one of a graph, or ``"workflow"`` for a nested run.
     aside : bool
         Whether it was called from another thread or asyncio task than its
         parent's body itself: then its place among its siblings means nothing.
@@ -173,7 +173,7 @@ class TaskCalled(Struct, frozen=True):
     ordinal: int = 0
     waiting: bool = False
     why: str = ""
-    kind: Literal["task", "workflow"] = "task"
+    kind: Literal["task", "node", "workflow"] = "task"
     aside: bool = False
 
 
@@ -396,12 +396,12 @@ class StepReached(Struct, frozen=True):
         The call whose body the graph is; empty for the run's own.
     step : int
         How many steps stand before it.
-    values : Payload
+    value : Payload
         What the caller sees of the state.
-    save : Payload
-        The whole state.
+    save : Payload or None
+        The whole state; None where it is `value`.
     key : str
-        Fingerprint of `save` and `next`.
+        Fingerprint of the whole state and `next`.
     next : tuple of str
         The nodes that run in this step.
     checkpoint_id : str
@@ -410,8 +410,8 @@ class StepReached(Struct, frozen=True):
 
     call_id: str
     step: int
-    values: Payload
-    save: Payload
+    value: Payload
+    save: Payload | None
     key: str
     next: tuple[str, ...]
     checkpoint_id: str

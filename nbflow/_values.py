@@ -127,7 +127,7 @@ class StoredPayload(Payload, frozen=True, eq=False, kw_only=True):
     load: Callable[[], bytes]
 
     @property
-    def data(self) -> bytes:  # type: ignore[override]
+    def data(self) -> bytes:  # type: ignore[misc] # a field there, read anew here
         """What is stored; read anew each time."""
         return self.load()
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from nbflow._engine.begin import Definition
     from nbflow._engine.control import RunControl
+    from nbflow._engine.run import Run
     from nbflow._values import Durability, StreamMode
 
 __all__ = ["Asked"]
@@ -23,7 +24,13 @@ __all__ = ["Asked"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """The arguments of a call beside its input; named as `Workflow.invoke` says."""
+    """The arguments of a call beside its input; named as `Workflow.invoke` says.
+
+    Attributes
+    ----------
+    on_run : callable or None
+        Called with the live run before its first event.
+    """
 
     config: Mapping[str, Any] | None = None
     context: Any = None
@@ -38,6 +45,7 @@ class Asked:
     subgraphs: bool = False
     debug: bool | None = None
     deprecated: Mapping[str, Any] | None = None
+    on_run: Callable[[Run], None] | None = None
 
     def shape(self, name: str, *, default: StreamMode = "updates") -> Shape:
         """Return what is to be shown of a workflow's run.
@@ -69,7 +77,7 @@ class Asked:
         )
 
     def options(
-        self, definition: Definition, on_run: Callable[[Any], None] | None = None
+        self, definition: Definition, *joining: Callable[[Run], None]
     ) -> Options:
         """Return what the run needs to know.
 
@@ -88,10 +96,22 @@ class Asked:
             self.config,
             durability=durability,
             context=as_context(definition.context_schema, self.context),
-            watch=Watch() if on_run is None else Watch(on_run=on_run),
+            watch=self._watch(joining),
             control=self.control,
             interrupt_before=_names(self.interrupt_before),
+            interrupt_after=_names(self.interrupt_after),
         )
+
+    def _watch(self, joining: tuple[Callable[[Run], None], ...]) -> Watch:
+        told = joining if self.on_run is None else (self.on_run, *joining)
+        if not told:
+            return Watch()
+
+        def on_run(run: Run) -> None:
+            for tell in told:
+                tell(run)
+
+        return Watch(on_run=on_run)
 
     def _durability(self) -> str | None:
         given = dict(self.deprecated or {})

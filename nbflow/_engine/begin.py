@@ -85,6 +85,8 @@ class Definition:
     keeps : bool or None
         What a nested run remembers: None is part of its parent's history, True has
         also a `previous` of its own, False uses nothing again.
+    stops : tuple of tuple of str
+        Nodes of a graph that every run stops before, and after.
     """
 
     spec: Spec
@@ -94,6 +96,7 @@ class Definition:
     context_schema: type[Any] | None = None
     on_divergence: OnDivergence = "warn"
     keeps: bool | None = None
+    stops: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +216,12 @@ def _begun(thread: _Thread, given: _Given) -> Ready | Settled:
         point = find_point(thread.saver, thread.log.thread_id, thread.from_id)
         if point is None:
             raise CheckpointNotFoundError(thread.log.thread_id, thread.from_id)
+    if point is not None and point.kind == "step":
+        raise InvalidUpdateError(
+            f"Checkpoint {point.checkpoint_id!r} stands inside of a graph's run, and a "
+            "run can't begin there yet. Begin at the run's input or end: see "
+            "get_state_history."
+        )
     if isinstance(given, NewInput):
         return _new(thread, head, point or head, given.value)
     if point is None:
@@ -393,6 +402,10 @@ def _run(
         on_divergence=options.on_divergence or definition.on_divergence,
         control=options.control,
         checkpoint_id=started.checkpoint_id,
+        stops=(
+            frozenset((*definition.stops[0], *options.interrupt_before)),
+            frozenset((*definition.stops[1], *options.interrupt_after)),
+        ),
     )
     return Run(settings, log, recorded, Places(options.max_concurrency))
 

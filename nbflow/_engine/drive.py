@@ -56,6 +56,8 @@ class End:
         What is asked.
     reason : str
         Why it was stopped.
+    reached : Any
+        The state that a graph stopped in; None for other workflows.
     """
 
     status: Status
@@ -63,6 +65,7 @@ class End:
     error: BaseException | None = None
     interrupts: tuple[Interrupt, ...] = ()
     reason: str = ""
+    reached: Any = None
 
 
 def drive(run: Run, spec: Spec, given: Any) -> End:
@@ -181,7 +184,10 @@ def _written(run: Run, scope: Scope, end: End) -> End:
             warn_swallowed(scope)
         run.log.end(RunInterrupted(tuple(i.id for i in asked)))
         refused = run.refusals[0] if run.refusals else None
-        return End("interrupted", error=refused, interrupts=asked)
+        return End("interrupted", error=refused, interrupts=asked, reached=run.reached)
+    if end.status == "interrupted" and run.stands_still:
+        run.log.end(RunInterrupted(()))
+        return End("interrupted", reached=run.reached)
     match end.status:
         case "finished":
             return _finished(run, scope, end)

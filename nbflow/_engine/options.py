@@ -69,8 +69,8 @@ class Options:
         The checkpoint of the thread to go on from; None is its newest.
     control : RunControl or None
         Asks the run from outside to end early.
-    interrupt_before : tuple of str
-        Workflows to stop before; ``"*"`` is each.
+    interrupt_before, interrupt_after : tuple of str
+        Workflows and nodes to stop at; ``"*"`` is each.
     """
 
     thread_id: str | None
@@ -85,6 +85,7 @@ class Options:
     checkpoint_id: str | None = None
     control: RunControl | None = None
     interrupt_before: tuple[str, ...] = ()
+    interrupt_after: tuple[str, ...] = ()
 
 
 def options_from(
@@ -95,6 +96,7 @@ def options_from(
     watch: Watch | None = None,
     control: RunControl | None = None,
     interrupt_before: tuple[str, ...] = (),
+    interrupt_after: tuple[str, ...] = (),
 ) -> Options:
     """Read a config dictionary.
 
@@ -137,6 +139,7 @@ def options_from(
         checkpoint_id=None if checkpoint_id is None else str(checkpoint_id),
         control=control,
         interrupt_before=interrupt_before,
+        interrupt_after=interrupt_after,
     )
 
 

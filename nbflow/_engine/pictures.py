@@ -19,6 +19,7 @@ from nbflow._events import (
     RunStarted,
     RunSuperseded,
     StateUpdated,
+    StepReached,
     TaskAttempted,
     TaskCalled,
     TaskDropped,
@@ -58,6 +59,8 @@ class CallPicture:
         How often its body was begun, over all stretches.
     replays : int
         In how many stretches its outcome was used again.
+    checkpoint_id : str
+        The graph's step that it was called first in; empty elsewhere.
     """
 
     called: TaskCalled
@@ -68,6 +71,7 @@ class CallPicture:
     attempts: int = 0
     cached: bool = False
     replays: int = 0
+    checkpoint_id: str = ""
     result: Payload | None = None
     error: str | None = None
 
@@ -98,6 +102,8 @@ class RunPicture:
         Those that the first such stretch ended with.
     stretches : int
         How often it was worked on.
+    at_step : str
+        Checkpoint of a graph's newest step; empty for other workflows.
     """
 
     run_id: str
@@ -114,6 +120,7 @@ class RunPicture:
     shown: tuple[str, ...] = ()
     first_shown: tuple[str, ...] = ()
     stretches: int = 0
+    at_step: str = ""
 
     @property
     def is_over(self) -> bool:
@@ -152,7 +159,7 @@ def pictures_of(records: Iterable[Record]) -> dict[str, RunPicture]:
     return pictures
 
 
-def _fold(picture: RunPicture, record: Record) -> None:  # noqa: C901 - a case each
+def _fold(picture: RunPicture, record: Record) -> None:  # noqa: C901, PLR0912 - a case each
     match record.event:
         case RunStarted() as started:
             picture.started, picture.started_at = started, record.at
@@ -177,6 +184,8 @@ def _fold(picture: RunPicture, record: Record) -> None:  # noqa: C901 - a case e
         case RunSuperseded():
             if picture.ending is None:
                 _end(picture, "superseded", record.at)
+        case StepReached(call_id="", checkpoint_id=checkpoint_id):
+            picture.at_step = checkpoint_id
         case RunFinished() as finished:
             picture.ending = finished
             _end(picture, "finished", record.at)
@@ -242,6 +251,7 @@ def _call(picture: RunPicture, called: TaskCalled, at: int) -> None:
     call = CallPicture(called, at if known is None else known.called_at)
     call.attempts = 0 if known is None else known.attempts
     call.replays = 0 if known is None else known.replays
+    call.checkpoint_id = picture.at_step if known is None else known.checkpoint_id
     if called.waiting:
         call.status = "waiting"
     else:

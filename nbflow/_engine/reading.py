@@ -225,9 +225,11 @@ class Reading:
 
 def _value(ended: Ended, options: Options) -> Any:
     _raise_from(ended, options)
+    reached = None if isinstance(ended, Settled) else ended.reached
     if ended.interrupts:
-        return {"__interrupt__": list(ended.interrupts)}
-    return ended.value
+        state = reached if isinstance(reached, dict) else {}
+        return {**state, "__interrupt__": list(ended.interrupts)}
+    return ended.value if reached is None else reached
 
 
 def _raise_from(ended: Ended, options: Options) -> None:

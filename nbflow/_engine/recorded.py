@@ -246,6 +246,10 @@ class Recorded:
         with self._lock:
             self._noted_now[noted.note_id] = noted
 
+    def is_graph(self, call_id: str) -> bool:
+        """Return whether the body of a call, or with "" the run's, has taken steps."""
+        return (call_id, 0) in self._steps
+
     def is_new_step(self, step: StepReached) -> bool:
         """Return whether a graph has not come to this step with this state before."""
         return self._steps.get((step.call_id, step.step)) != step.key

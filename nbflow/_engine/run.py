@@ -91,6 +91,8 @@ class Settings:
         What drains the run.
     checkpoint_id : str
         The checkpoint at the run's input.
+    stops : tuple of frozenset of str
+        Nodes of a graph to stop before, and nodes to stop after; ``"*"`` is each.
     """
 
     workflow: str
@@ -104,6 +106,7 @@ class Settings:
     cache: BaseCache | None = None
     control: RunControl | None = None
     checkpoint_id: str = ""
+    stops: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
 
 
 class Call(Struct, frozen=True, eq=False):
@@ -158,6 +161,8 @@ class Run(Ending):
         self.offered = Offers()
         self.failures: dict[str, Failure] = {}
         self.refusals: list[InvalidAnswerError] = []
+        self.reached: Any = None
+        self.stands_still = False
         self.listeners: tuple[Callable[..., None], ...] = ()
         self._asked: dict[str, Interrupt] = {}
         self._codes: set[str] = set()
@@ -224,6 +229,7 @@ class Run(Ending):
             args_key=args_key,
             args=_text_of(given),
             ordinal=ordinal,
+            kind=spec.kind,
             aside=aside,
         )
 

@@ -8,7 +8,7 @@ import typing
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from nbflow import serde
 
@@ -50,6 +50,8 @@ class Spec:
         Tried in order; the first that fits an exception counts.
     cache : CachePolicy or None
         How its results are kept for other runs.
+    kind : {"task", "node"}
+        What its calls are called in the log.
     timeout : TimeoutPolicy or None
         How long an attempt may take, in numbers of seconds.
     """
@@ -62,6 +64,7 @@ class Spec:
     retry: Sequence[RetryPolicy] = ()
     cache: CachePolicy | None = None
     timeout: TimeoutPolicy | None = None
+    kind: Literal["task", "node"] = "task"
 
     def normal(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -14,8 +14,8 @@ from nbflow import serde
 from nbflow._engine.ids import digest
 from nbflow._engine.pictures import RunPicture, picture_of
 from nbflow._engine.run import as_interrupt
-from nbflow._events import KINDS
-from nbflow._values import PregelTask, StateSnapshot
+from nbflow._events import KINDS, StepReached
+from nbflow._values import START, NodeOutput, PregelTask, StateSnapshot
 from nbflow.checkpoint.points import Visit, find_point, points, visits, within
 from nbflow.errors import TaskNotFound
 
@@ -167,6 +167,8 @@ class _RunView:
 
     def snapshot(self) -> StateSnapshot:
         """Return it in LangGraph's shape."""
+        if self.picture.at_step:
+            return self._graph_snapshot()
         point, ending = self.point, self.visit.ending
         calls = (self._row(call) for call in self.picture.calls.values())
         return _snapshot(
@@ -175,6 +177,29 @@ class _RunView:
             (self.workflow,),
             (self._entry(), *calls),
             _interrupts(self.questions),
+        )
+
+    def _graph_snapshot(self) -> StateSnapshot:
+        """Return a graph's checkpoint: before its first step, or of one of them."""
+        point, step = self.point, self.point.ending
+        at_step = point.checkpoint_id if isinstance(step, StepReached) else ""
+        nodes = [
+            call
+            for call in self.picture.calls.values()
+            if call.checkpoint_id == at_step and not call.called.parent_id
+        ]
+        ids = {call.called.call_id for call in nodes}
+        below = [inner for c in nodes for inner in self._calls_below(c.called.call_id)]
+        ids |= {call.called.call_id for call in below}
+        asked = [q for q in self.questions if q.parent_id in ids]
+        held = step if at_step else self.visit.ending
+        upcoming = step.next if isinstance(step, StepReached) else (START,)
+        return _snapshot(
+            point,
+            {} if held is None else _value(held.value),
+            upcoming,
+            tuple(self._row(call) for call in (*nodes, *below)),
+            _interrupts(asked),
         )
 
     def _entry(self) -> PregelTask:
@@ -308,7 +333,9 @@ def _interrupts(questions: Iterable[Interrupted]) -> tuple[Interrupt, ...]:
 def _value(payload: Payload | None) -> Any:
     if payload is None or payload.data is None:
         return None
-    return serde.decode(payload.data, opaque=True)
+    value = serde.decode(payload.data, opaque=True)
+    # Where a node goes on is the graph's business.
+    return value.update if isinstance(value, NodeOutput) else value
 
 
 def _iso(at: int | None) -> str | None:

@@ -18,6 +18,7 @@ from nbflow._events import (
     RunStarted,
     RunSuperseded,
     StateUpdated,
+    StepReached,
 )
 from nbflow._values import FinalValue, Payload, StateUpdate
 from nbflow.checkpoint.points import Point, ending_of, find_point, point_of
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from nbflow._events import Event, RunFinished
     from nbflow.checkpoint.base import BaseCheckpointSaver, Head
+    from nbflow.checkpoint.points import Ending
 
 __all__ = ["Target", "supersteps_of", "write_updates"]
 
@@ -227,11 +229,12 @@ class _Writing:
 
     def _ending(self, point: Point) -> RunFinished | StateUpdated | None:
         if point.ending is not None:
-            return point.ending
+            return _of_function(point.ending)
         if point.saved_run_id in self._endings:
             return self._endings[point.saved_run_id]
         target = self.target
-        return ending_of(target.saver, target.thread_id, point.saved_run_id)
+        found = ending_of(target.saver, target.thread_id, point.saved_run_id)
+        return None if found is None else _of_function(found)
 
     @property
     def _newest(self) -> str | None:
@@ -306,6 +309,15 @@ class _Writing:
         record = Record(self.target.thread_id, run_id, now(), event)
         self.records.append(record)
         return record
+
+
+def _of_function(ending: Ending) -> RunFinished | StateUpdated:
+    if isinstance(ending, StepReached):
+        raise InvalidUpdateError(
+            "The thread stands inside of a graph's run, and a workflow that is none "
+            "can't be set there. Use the graph, or a thread of its own."
+        )
+    return ending
 
 
 def _open_run(head: Head | None) -> str | None:

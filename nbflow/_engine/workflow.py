@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nbflow._engine.control import RunControl
     from nbflow._engine.execution import Ended
     from nbflow._engine.options import Options
+    from nbflow._engine.run import Run
     from nbflow._values import Durability, StreamMode
     from nbflow.cache.base import BaseCache, Namespace
     from nbflow.checkpoint.base import BaseCheckpointSaver
@@ -72,7 +73,10 @@ class Workflow(Threads, Generic[InputT, OutputT]):
 
     def with_saver(self, saver: BaseCheckpointSaver) -> Workflow[InputT, OutputT]:
         """Return this workflow with another saver."""
-        return Workflow(replace(self._definition, saver=saver))
+        return Workflow(self._with(saver))
+
+    def _with(self, saver: BaseCheckpointSaver) -> Definition:
+        return replace(self._definition, saver=saver)
 
     def clear_cache(self, nodes: Sequence[str] | None = None) -> None:
         """Forget what the body returned in other runs; tasks have their own names.
@@ -348,14 +352,20 @@ class Workflow(Threads, Generic[InputT, OutputT]):
         """
         configs = configs_for(inputs, config)
         busy = self._busy(configs, return_exceptions=return_exceptions)
+        runs: list[Run] = []
         works = [
             _raiser(busy[number])
             if number in busy
-            else partial(self.invoke, given, configs[number], **arguments)
+            else partial(self._one(configs[number], arguments, runs).result, given)
             for number, given in enumerate(inputs)
         ]
         limit = (configs[0] or {}).get("max_concurrency") if configs else None
-        return batched(works, limit=limit, return_exceptions=return_exceptions)
+        try:
+            return batched(works, limit=limit, return_exceptions=return_exceptions)
+        except KeyboardInterrupt:
+            for run in runs:
+                run.stop("from the keyboard")
+            raise
 
     async def abatch(
         self,
@@ -378,6 +388,18 @@ class Workflow(Threads, Generic[InputT, OutputT]):
         return await batched_async(
             works, limit=limit, return_exceptions=return_exceptions
         )
+
+    def _one(
+        self,
+        config: Mapping[str, Any] | None,
+        arguments: Mapping[str, Any],
+        runs: list[Run],
+    ) -> Reading:
+        named = {"stream_mode": "values", **arguments}
+        during = named.pop("checkpoint_during", None)
+        deprecated = {} if during is None else {"checkpoint_during": during}
+        asked = Asked(config=config, deprecated=deprecated, on_run=runs.append, **named)
+        return Reading(self, asked)
 
     def _busy(
         self, configs: Sequence[Mapping[str, Any] | None], *, return_exceptions: bool

@@ -42,7 +42,7 @@ class Noted:
     call_id: str
     parent_id: str
     name: str
-    kind: Literal["task", "workflow"]
+    kind: Literal["task", "node", "workflow"]
     given: tuple[tuple[Any, ...], dict[str, Any]] | None
     home: str
     number: int

@@ -26,11 +26,13 @@ from nbflow._events import (
     RunInterrupted,
     RunResumed,
     RunStarted,
+    StepReached,
     TaskCalled,
     TaskDropped,
     TaskFailed,
     TaskFinished,
 )
+from nbflow._values import START, NodeOutput
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -71,6 +73,7 @@ class Projection:
         self._checkpoints = Checkpoints(run)
         self._messages = Messages(run, self._checkpoints.step)
         self._asked_by: dict[str, str] = {}
+        self._reached: dict[str, Any] = {}
         name = run.settings.workflow if root is None else root.name
         self._name = name
         self._entry_id = self._root_id or digest(run.settings.run_id, name)
@@ -86,7 +89,11 @@ class Projection:
     ) -> Iterator[Chunk]:
         """Note a call; yield what there is to say of one that does not run again."""
         noted = self._calls.note(event, given, scope)
-        if noted is None or not isinstance(found, Found | Blocked):
+        if (
+            noted is None
+            or noted.name == START
+            or not isinstance(found, Found | Blocked)
+        ):
             return
         yield from self._begin(noted)
         if isinstance(found, Blocked):
@@ -99,19 +106,19 @@ class Projection:
             return
         value = None
         if self._wants("tasks", "debug") or noted.call_id == self._root_id:
-            value = serde.decode(outcome.result.data or b"", opaque=True)
+            value = _shown(serde.decode(outcome.result.data or b"", opaque=True))
         yield from self._end(noted, value=value, replayed=True)
         if noted.call_id == self._root_id:
             yield from self._result(noted.name, value, value)
 
     # What records say.
 
-    def chunks(self, record: Record) -> Iterator[Chunk]:
+    def chunks(self, record: Record) -> Iterator[Chunk]:  # noqa: C901 - a case each
         """Yield what one more record adds."""
         match record.event:
             case TaskCalled(call_id=call_id):
                 noted = self._calls.get(call_id)
-                if noted is not None:
+                if noted is not None and noted.name != START:
                     yield from self._begin(noted, record.at)
             case TaskFinished():
                 yield from self._finished(record.event, record.at)
@@ -120,6 +127,8 @@ class Projection:
             case TaskDropped(call_id=call_id):
                 text = "RunStopped('the run ended before this task began')"
                 yield from self._failed(call_id, text, record.at)
+            case StepReached(call_id=call_id, value=value):
+                yield from self._step(call_id, value.live)
             case Interrupted(interrupt_id=interrupt_id, parent_id=parent_id):
                 self._asked_by[interrupt_id] = parent_id
             case Custom(call_id=call_id, data=data):
@@ -206,7 +215,7 @@ class Projection:
         start = task_start(
             noted.call_id,
             noted.name,
-            given if pushed else given[0][0],
+            given if pushed else given[0][-1],
             pushed=pushed,
             config=self._run.settings.config,
         )
@@ -214,9 +223,9 @@ class Projection:
 
     def _finished(self, event: TaskFinished, at: int) -> Iterator[Chunk]:
         noted = self._calls.get(event.call_id)
-        if noted is None:
+        if noted is None or noted.name == START:
             return
-        value = event.result.live
+        value = _shown(event.result.live)
         yield from self._begin(noted, at)
         if noted.kind == "workflow":
             yield from self._result(
@@ -247,9 +256,22 @@ class Projection:
         home = self._root_id if home is None else home
         keys = self._shape.output_keys if home == self._root_id else None
         shown = keyed(keys, value, save)
-        yield from self._returned(home, home, value)
-        yield from self._say(home, "updates", {name: shown} | _marked(cached=cached))
+        if not self._is_graph(home):
+            yield from self._returned(home, home, value)
+            chunk = {name: shown} | _marked(cached=cached)
+            yield from self._say(home, "updates", chunk)
         yield from self._say(home, "values", shown)
+
+    def _step(self, call_id: str, values: Any) -> Iterator[Chunk]:
+        # A graph's state, in the namespace of the run that it is.
+        if call_id != self._root_id and self._calls.get(call_id) is None:
+            return
+        self._reached[call_id] = values
+        keys = self._shape.output_keys if call_id == self._root_id else None
+        yield from self._say(call_id, "values", keyed(keys, values, values))
+
+    def _is_graph(self, call_id: str) -> bool:
+        return call_id in self._reached or self._run.recorded.is_graph(call_id)
 
     def _cut(self, text: str, at: int) -> Iterator[Chunk]:
         for noted in self._calls.still_open():
@@ -260,7 +282,9 @@ class Projection:
         chunk = {"__interrupt__": interrupts}
         yield from self._say(home, "updates", chunk)
         if interrupts:
-            yield from self._say(home, "values", chunk)
+            reached = self._reached.get(home)
+            state = reached if isinstance(reached, dict) else {}
+            yield from self._say(home, "values", {**state, **chunk})
 
     def _end(
         self,
@@ -279,11 +303,12 @@ class Projection:
         if not self._wants("tasks", "debug"):
             return
         key = "__return__" if noted.kind == "task" else END_KEY
+        result = value if noted.kind == "node" else {key: value}
         has_value = error is None and interrupts is None
         chunk = task_end(
             noted.call_id,
             noted.name,
-            result={key: value} if has_value else None,
+            result=result if has_value else None,
             error=error,
             interrupts=interrupts or (),
             cached=cached,
@@ -361,6 +386,11 @@ class Projection:
         elif self._shape.subgraphs:
             noted = self._calls.get(home)
             yield (() if noted is None else noted.namespace), mode, data
+
+
+def _shown(value: Any) -> Any:
+    # Where a node goes on is the graph's business.
+    return value.update if isinstance(value, NodeOutput) else value
 
 
 def _marked(*, cached: bool) -> dict[str, Any]:

@@ -259,8 +259,9 @@ def run_line(notebook: Notebook, command: LineCommand) -> Any:
         case HistoryCommand(thread=thread):
             return api.history(_thread_of(notebook, thread))
         case PendingCommand(thread=thread):
-            views = session.pending()
-            return pending_report([v for v in views if thread in (None, v.thread_id)])
+            asked = session.pending()
+            wanted = (q for q in asked if thread in (None, q.head.thread_id))
+            return pending_report(wanted)
         case ShowCommand(target=target):
             return notebook.show(_thread_of(notebook, target))
         case StoreCommand(path=path):

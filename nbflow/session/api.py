@@ -22,9 +22,15 @@ if TYPE_CHECKING:
 __all__ = ["cancel", "history", "pending", "resume", "store", "threads"]
 
 
-def threads() -> Report:
-    """Return the threads of this kernel's stores, the newest first."""
-    return threads_report(current_session().threads())
+def threads(limit: int | None = 1_000) -> Report:
+    """Return the threads of this kernel's stores, the newest first.
+
+    Parameters
+    ----------
+    limit : int or None, default 1,000
+        At most so many; None means all.
+    """
+    return threads_report(current_session().threads(limit))
 
 
 def history(thread_id: str) -> Report:

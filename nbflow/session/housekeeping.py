@@ -147,7 +147,7 @@ def tasks(thread_id: str | None = None) -> Report:
     """
     session = current_session()
     if thread_id is None:
-        heads = session.threads()
+        heads = session.threads(1)
         thread_id = heads[0].thread_id if heads else ""
     return tasks_report(session.picture(thread_id).view)
 

@@ -12,13 +12,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from nbflow import serde
+from nbflow._events import Interrupted
 from nbflow.session.questions import question_of
+from nbflow.session.views import QuestionView, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from nbflow._values import StateSnapshot
-    from nbflow.checkpoint.base import Head
+    from nbflow.checkpoint.base import Head, Question
     from nbflow.checkpoint.housekeeping import Remark, ThreadSize
     from nbflow.session.views import CallView, RunView
 
@@ -121,22 +123,27 @@ def _checkpoint(snapshot: StateSnapshot) -> tuple[str, ...]:
     )
 
 
-def pending_report(views: Sequence[RunView]) -> Report:
+def pending_report(questions: Iterable[Question]) -> Report:
     """List every question that waits for a person."""
-    rows = [
-        (
-            view.thread_id,
-            question.source or view.workflow,
-            question_of(question, view.thread_id)["text"],
-            question.interrupt_id,
-            _time(question.asked_at),
-        )
-        for view in views
-        for question in view.questions
-        if not question.answered
-    ]
     columns = ("thread", "asked by", "question", "id", "asked (UTC)")
-    return _report("Pending questions", columns, rows, "none.")
+    return _report("Pending questions", columns, map(_asked, questions), "none.")
+
+
+def _asked(question: Question) -> tuple[str, ...]:
+    head, (record, source) = question.head, question[1:]
+    asked = record.event
+    assert isinstance(asked, Interrupted)  # noqa: S101 - what a question holds
+    view = QuestionView(
+        asked.interrupt_id,
+        asked.parent_id,
+        source,
+        record.at,
+        asked.value,
+        asked.response_schema,
+    )
+    text = question_of(view, head.thread_id)["text"]
+    asker = plain(source or head.workflow, _CELL_LIMIT)
+    return head.thread_id, asker, text, asked.interrupt_id, _time(record.at)
 
 
 def tasks_report(view: RunView) -> Report:

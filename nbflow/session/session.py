@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
     from nbflow._events import Record
-    from nbflow.checkpoint.base import BaseCheckpointSaver, Head
+    from nbflow.checkpoint.base import BaseCheckpointSaver, Head, Question
     from nbflow.session.views import QuestionView, RunView
 
 __all__ = ["Beginning", "Session"]
@@ -426,10 +426,14 @@ class Session:
                 found.setdefault(saver.scope, saver)
         return list(found.values())
 
-    def threads(self) -> list[Head]:
-        """Return every thread, the most recently updated first."""
-        heads = [head for saver in self.savers() for head in saver.heads()]
-        return sorted(heads, key=lambda head: head.updated_at, reverse=True)
+    def threads(self, limit: int | None = None) -> list[Head]:
+        """Return every thread, or so many, the most recently updated first."""
+        savers = self.savers()
+        if limit is None:
+            heads = [head for saver in savers for head in saver.heads()]
+        else:
+            heads = [head for saver in savers for head in saver.newest(limit)]
+        return sorted(heads, key=lambda head: head.updated_at, reverse=True)[:limit]
 
     def find_thread(self, thread_id: str) -> tuple[BaseCheckpointSaver, Head]:
         """Return a thread's head and where it is kept.
@@ -451,9 +455,9 @@ class Session:
         saver, head = self.find_thread(thread_id)
         return self._bus.picture_of(saver, head)
 
-    def pending(self) -> list[RunView]:
-        """Return the pictures of all runs that wait for a person."""
-        return [self.picture(h.thread_id).view for h in self.threads() if h.pending]
+    def pending(self) -> list[Question]:
+        """Return every question that waits for a person."""
+        return [asked for saver in self.savers() for asked in saver.questions()]
 
 
 def _checked(view: RunView, interrupt_id: str | None, value: Any) -> tuple[str, Any]:

@@ -76,7 +76,7 @@ coverage: ## Run test-unit under coverage, branches too
 	$(MAKE) --no-print-directory test-unit COVERAGE='--cov --cov-report=term'
 
 .PHONY: crash
-crash: $(STAMPS)/dev ## Kill it, many times more than `make test` does
+crash: $(STAMPS)/dev ## Kill it, flip its bits, fill its disk: ten times what `make test` does, and print the record
 	NBFLOW_CRASH=long $(PYTEST) -m crash $(ARGS) tests/crash
 
 .PHONY: bench

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from contextvars import copy_context
 from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from nbflow._engine.pool import pool
@@ -69,22 +69,25 @@ def batched(
     """
     results: list[Any] = [None] * len(works)
     failed: dict[int, BaseException] = {}
-    places = threading.Semaphore(limit or max(1, len(works)))
-    done = threading.Semaphore(0)
+    # Queues, since a semaphore may break where Ctrl-C comes while one waits for it.
+    places: SimpleQueue[None] = SimpleQueue()
+    done: SimpleQueue[None] = SimpleQueue()
+    for _ in range(limit or len(works)):
+        places.put(None)
 
     def perform(number: int) -> None:
         try:
             results[number] = works[number]()
         except BaseException as error:  # noqa: BLE001 - handed to the batch's caller
             failed[number] = error
-        places.release()
-        done.release()
+        places.put(None)
+        done.put(None)
 
     for number in range(len(works)):
-        places.acquire()
+        places.get()
         pool.submit(partial(copy_context().run, perform, number))
     for _ in works:
-        done.acquire()
+        done.get()
     return _settled(results, failed, return_exceptions=return_exceptions)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import BaseModel
 
+from nbflow.cache.memory import InMemoryCache
 from nbflow.errors import (
     GraphDrained,
     LangGraphDeprecatedSinceV10,
@@ -17,6 +20,7 @@ from nbflow.errors import (
 )
 from nbflow.func import entrypoint, task
 from nbflow.runtime import RunControl
+from nbflow.types import CachePolicy
 
 if TYPE_CHECKING:
     from nbflow._engine.workflow import Workflow
@@ -242,6 +246,31 @@ def test_a_control_ends_a_stream_early_and_the_run_goes_on_later(
     assert result == 3
 
 
+def test_what_comes_from_the_cache_is_marked_and_has_an_end(
+    saver: InMemorySaver,
+) -> None:
+    @task(cache_policy=CachePolicy())
+    def double(number: int) -> int:
+        return number * 2
+
+    @entrypoint(checkpointer=saver, cache=InMemoryCache())
+    def workflow(number: int) -> int:
+        return double(number).result()
+
+    first, second = threads("a", "b")
+    workflow.invoke(2, first)
+    modes: Any = ["updates", "tasks"]
+    shown = list(workflow.stream(2, second, stream_mode=modes))
+
+    updates = [chunk for mode, chunk in shown if mode == "updates"]
+    ends = [chunk for mode, chunk in shown if mode == "tasks" and "result" in chunk]
+    assert updates == [
+        {"double": 4, "__metadata__": {"cached": True}},
+        {"workflow": 4},
+    ]
+    assert [end.get("cached", False) for end in ends] == [True, False]
+
+
 # Batches.
 
 
@@ -321,6 +350,32 @@ def test_two_runs_of_one_thread_in_a_batch_are_refused(saver: InMemorySaver) -> 
     assert ran_before == []
     assert results[:2] == [2, 4]
     assert isinstance(results[2], ThreadBusyError)
+
+
+def test_a_batch_that_is_interrupted_stops_its_runs(saver: InMemorySaver) -> None:
+    inside = threading.Semaphore(0)
+
+    @task
+    async def forever() -> None:
+        inside.release()
+        await asyncio.sleep(3600)
+
+    @entrypoint(checkpointer=saver)
+    def workflow(_: int) -> None:
+        forever().result()
+
+    def interrupt_when_both_run() -> None:
+        for _ in range(2):
+            inside.acquire(timeout=10)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    threading.Thread(target=interrupt_when_both_run).start()
+    with pytest.raises(KeyboardInterrupt):
+        workflow.batch([1, 2], threads("a", "b"))
+    deadline = time.monotonic() + 10
+    while {head.status for head in saver.list_threads()} != {"cancelled"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def test_a_batch_takes_one_config_for_each_input_and_an_empty_list() -> None:

@@ -24,6 +24,7 @@ from nbflow._events import (
     RunResumed,
     RunStarted,
     RunSuperseded,
+    StateUpdated,
     TaskAttempted,
     TaskCalled,
     TaskDropped,
@@ -158,6 +159,21 @@ def test_checkpoints_are_the_input_and_the_end_of_each_run(log: Log) -> None:
         ("a-out", "a-in", "loop", 0, 5),
         ("b-in", "a-out", "input", 1, 5),
     ]
+
+
+def test_a_change_by_hand_is_a_checkpoint_and_no_run(log: Log) -> None:
+    log.add("t", "a", started("a"), RunFinished(Payload(b"value"), None, "a-out"))
+    log.add("t", "h", StateUpdated("essay", Payload(b"x"), None, "h-out", "a-out", 1))
+
+    checkpoints = log.ask(
+        "SELECT checkpoint_id, parent_checkpoint_id, source, step "
+        "FROM checkpoints ORDER BY seq"
+    )
+    threads = log.ask("SELECT run_id, status, runs, step, checkpoint_id FROM threads")
+
+    assert checkpoints[-1] == ("h-out", "a-out", "update", 1)
+    assert threads == [("h", "finished", 1, 1, "h-out")]
+    assert log.ask("SELECT run_id FROM runs") == [("a",)]
 
 
 def test_interrupts_wait_are_answered_or_closed(log: Log) -> None:

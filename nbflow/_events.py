@@ -30,6 +30,7 @@ __all__ = [
     "ItemTouched",
     "MessageStreamed",
     "NestedSaved",
+    "OfNoRun",
     "Record",
     "RunCancelled",
     "RunFailed",
@@ -542,7 +543,11 @@ class Compacted(Struct, frozen=True):
     dropped: int
 
 
-class ItemPut(Struct, frozen=True):
+class OfNoRun(Struct, frozen=True):
+    """An event of the store or of the cache that stand in the same file."""
+
+
+class ItemPut(OfNoRun, frozen=True):
     """An item was put into the store that stands in the same file.
 
     Such a record belongs to no thread and no run: both its ids are empty. It holds
@@ -583,7 +588,7 @@ class ItemPut(Struct, frozen=True):
     expires_at: int | None = None
 
 
-class ItemTouched(Struct, frozen=True):
+class ItemTouched(OfNoRun, frozen=True):
     """An item was read, and its time runs from the start again; see `ItemPut`."""
 
     namespace: tuple[str, ...]
@@ -591,14 +596,14 @@ class ItemTouched(Struct, frozen=True):
     expires_at: int
 
 
-class ItemDeleted(Struct, frozen=True):
+class ItemDeleted(OfNoRun, frozen=True):
     """An item was deleted; see `ItemPut`."""
 
     namespace: tuple[str, ...]
     key: str
 
 
-class CacheSet(Struct, frozen=True):
+class CacheSet(OfNoRun, frozen=True):
     """A value was put into the cache that stands in the same file.
 
     Such a record belongs to no thread and no run, like `ItemPut`.
@@ -621,7 +626,7 @@ class CacheSet(Struct, frozen=True):
     expires_at: int | None = None
 
 
-class CacheCleared(Struct, frozen=True):
+class CacheCleared(OfNoRun, frozen=True):
     """The cache was cleared: all of it, a namespace, or one key of a namespace."""
 
     namespace: tuple[str, ...] | None = None

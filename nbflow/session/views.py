@@ -13,18 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, assert_never
 
 from nbflow._events import (
     Answered,
-    CacheCleared,
-    CacheSet,
     CodeSeen,
     Compacted,
     Custom,
     Event,
     Interrupted,
-    ItemDeleted,
-    ItemPut,
-    ItemTouched,
     MessageStreamed,
     NestedSaved,
+    OfNoRun,
     Record,
     RunCancelled,
     RunFailed,
@@ -429,10 +425,8 @@ class _Draft:
                 | ValueNoted()
             ):
                 pass
-            case (
-                ItemPut() | ItemTouched() | ItemDeleted() | CacheSet() | CacheCleared()
-            ):
-                pass  # Of no run: the store and the cache that stand in the same file.
+            case OfNoRun():
+                pass
             case _:
                 assert_never(event)
 

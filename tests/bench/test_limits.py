@@ -24,22 +24,6 @@ REPEATS = 9
 LIMIT_MILLISECONDS = 50
 
 
-def questions(saver: DuckDBSaver) -> list[object]:
-    """Ask the four questions once, and return how much each found."""
-    head = saver.newest(PAGE)[-1]
-    config = {"configurable": {"thread_id": head.thread_id}}
-    history = list(history_of(saver, config, limit=PAGE))
-    calls = view_of(saver, head).calls
-    return [len(saver.newest(PAGE)), len(history), len(calls), len(saver.questions())]
-
-
-def test_a_store_of_many_threads_answers(tmp_path: Path) -> None:
-    make_store(tmp_path / "many.duckdb", 200)
-
-    with DuckDBSaver(tmp_path / "many.duckdb") as saver:
-        assert questions(saver) == [PAGE, PAGE, 2, 2]
-
-
 def _milliseconds(ask: Callable[[Head], object], heads: list[Head]) -> float:
     taken = []
     for head in heads:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import inspect
 import linecache
 import os
 import threading
@@ -519,25 +520,31 @@ def _never_flaky(run: Callable[[str, int, Any], int]) -> Callable[..., int]:
 FAILED: Final = object()
 
 
-def run_to_the_end(
-    program: Program, saver: InMemorySaver, world: World, *, one_by_one: bool
-) -> int:
-    """Start or continue a program, as often as it takes, and answer its questions."""
-    space = load(
+def define(program: Program) -> dict[str, Any]:
+    """Return a program's module, as a process that starts has it."""
+    return load(
         program,
         {
-            "WORLD": world,
-            "SAVER": saver,
+            "WORLD": World(),
+            "SAVER": InMemorySaver(),
             "ON_DIVERGENCE": "error",
             "interrupt": nbflow.interrupt,
             "task": nbflow.task,
             "entrypoint": nbflow.entrypoint,
         },
     )
+
+
+def run_to_the_end(
+    module: dict[str, Any], saver: InMemorySaver, world: World, *, one_by_one: bool
+) -> int:
+    """Start or continue a program, as often as it takes, and answer its questions."""
+    module["WORLD"] = world
+    workflow = module["workflow"].with_saver(saver)
     talk = _conversation(saver, one_by_one=one_by_one)
-    workflow, given, result = space["workflow"], next(talk), None
+    given = next(talk)
     try:
-        if program.is_async:
+        if inspect.iscoroutinefunction(workflow.__wrapped__):
             asyncio.run(_talk_in_one_loop(talk, workflow, given))
         while True:
             try:
@@ -662,8 +669,8 @@ def cuts_of(records: Sequence[Record], first: int) -> list[int]:
 def _check_kills(program: Program, first: int, *, one_by_one: bool) -> None:
     right, calls = run_plainly(program)
     saver, world = InMemorySaver(), World()
-    undisturbed = run_to_the_end(program, saver, world, one_by_one=one_by_one)
-    records = saver.read("t")
+    undisturbed = run_to_the_end(define(program), saver, world, one_by_one=one_by_one)
+    records, module = saver.read("t"), define(program)
     leaves = {key: times for key, times in calls.items() if is_leaf(key)}
 
     assert undisturbed == right
@@ -673,7 +680,7 @@ def _check_kills(program: Program, first: int, *, one_by_one: bool) -> None:
         before = records[:length]
         again, anew = cut(records, length), World(began(before))
 
-        result = run_to_the_end(program, again, anew, one_by_one=one_by_one)
+        result = run_to_the_end(module, again, anew, one_by_one=one_by_one)
 
         assert result == right
         begun, open_ = began(before), in_flight(before)
@@ -741,15 +748,15 @@ def _check_edit(program: Program, edit: Edit, first: int) -> None:
     edited = edit.of(program)
     right, calls = run_plainly(edited)
     saver = InMemorySaver()
-    run_to_the_end(program, saver, World(), one_by_one=False)
-    records = saver.read("t")
+    run_to_the_end(define(program), saver, World(), one_by_one=False)
+    records, module = saver.read("t"), define(edited)
 
     for length in cuts_of(records[:-1], first):
         note(f"cut after {length} of {len(records)}: {records[length - 1].event!r}")
         before = records[:length]
         again, anew = cut(records, length), World(began(before))
 
-        result = run_to_the_end(edited, again, anew, one_by_one=False)
+        result = run_to_the_end(module, again, anew, one_by_one=False)
 
         assert result == right
         assert set(anew.ran) <= set(calls)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias, get_args
 
-from nbflow._values import Durability, OnDivergence, Replay
+from nbflow._values import Durability, OnDivergence, Replay, StreamMode
 from nbflow.errors import UsageError
 from nbflow.magics.commands import (
     CancelCommand,
@@ -79,6 +79,15 @@ _HOW: Final = (
         "with the recorded result and warn, stop, or run the call",
         placeholder="|".join(get_args(OnDivergence)),
         choices=get_args(OnDivergence),
+    ),
+    Option(
+        ("--stream",),
+        "stream",
+        "print what happens as it happens: one mode, or several with commas "
+        "(updates,custom); messages prints the tokens of chat models",
+        placeholder="MODES",
+        choices=get_args(StreamMode),
+        several=True,
     ),
     Option(
         ("--durability",),

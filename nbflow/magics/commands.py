@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from nbflow._values import Durability, OnDivergence, Replay
+    from nbflow._values import Durability, OnDivergence, Replay, StreamMode
 
 __all__ = [
     "CancelCommand",
@@ -56,6 +56,8 @@ class RunOptions:
     on_divergence : str or None
         What happens where the body asks for other calls than before; None is the
         workflow's own choice.
+    stream : tuple of str
+        Stream modes whose chunks are printed.
     durability : str or None
         When finished tasks are on disk; None is what `%config NBFlow` says.
     max_concurrency : int or None
@@ -73,6 +75,7 @@ class RunOptions:
     out: str | None = None
     replay: Replay | None = None
     on_divergence: OnDivergence | None = None
+    stream: tuple[StreamMode, ...] = ()
     durability: Durability | None = None
     max_concurrency: int | None = None
     answers: str | None = None

@@ -61,6 +61,8 @@ class Option:
         Fields that it can't be given beside.
     switched_to : bool
         What a switch sets.
+    several : bool
+        Whether it takes some of its choices, with commas between them.
     at_least : int or None
         Where given, the word is a whole number and not smaller.
     """
@@ -72,6 +74,7 @@ class Option:
     choices: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
     switched_to: bool = True
+    several: bool = False
     at_least: int | None = None
 
     @property
@@ -238,10 +241,14 @@ def _value(
     if is_expression:
         return _expression(grammar, flag, rest, known)
     word, rest = _word(grammar, flag, rest)
-    if option.choices and word not in option.choices:
-        choices = f"{', '.join(option.choices[:-1])} or {option.choices[-1]}"
-        near = nearest(word, option.choices)
-        raise refusal(grammar, f"{flag} takes {choices}, not {word!r}.{near}")
+    parts = tuple(word.split(",")) if option.several else (word,)
+    for part in parts if option.choices else ():
+        if part not in option.choices:
+            choices = f"{', '.join(option.choices[:-1])} or {option.choices[-1]}"
+            near = nearest(part, option.choices)
+            raise refusal(grammar, f"{flag} takes {choices}, not {part!r}.{near}")
+    if option.several:
+        return parts, rest
     if option.placeholder == NAME:
         checked_name(grammar, flag, word)
     if option.at_least is not None:

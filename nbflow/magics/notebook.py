@@ -17,6 +17,7 @@ from IPython.display import display
 from nbflow._engine.begin import Settled
 from nbflow._events import Interrupted
 from nbflow.errors import NbflowError, UsageError, WorkflowPaused, WorkflowStopped
+from nbflow.magics.chunks import chunk_reader
 from nbflow.magics.clicks import ask_in_text, is_attended, takes_clicks
 from nbflow.magics.tracebacks import with_users_lines
 from nbflow.session.answers import (
@@ -147,6 +148,7 @@ class Notebook:
             replay=options.replay or "changed",
             on_divergence=options.on_divergence,
             max_concurrency=options.max_concurrency,
+            reader=chunk_reader(options.stream),
             cell=self.cell_label(),
             by=self.who(),
             force=options.force,

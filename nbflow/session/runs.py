@@ -10,9 +10,12 @@ import asyncio
 import threading
 from contextvars import copy_context
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbflow._engine.options import Watch, options_from
+from nbflow._engine.streaming.feed import Feed
+from nbflow._engine.streaming.shape import shape_of
 from nbflow.session.views import RunView, fold
 
 if TYPE_CHECKING:
@@ -23,12 +26,28 @@ if TYPE_CHECKING:
     from nbflow._engine.drive import End
     from nbflow._engine.run import Run
     from nbflow._engine.workflow import Workflow
-    from nbflow._values import Durability, OnDivergence, Replay
+    from nbflow._values import Durability, OnDivergence, Replay, StreamMode
     from nbflow.checkpoint.base import BaseCheckpointSaver
     from nbflow.session.bus import Bus
     from nbflow.session.following import Following
 
-__all__ = ["RunHandle", "Stretch"]
+__all__ = ["Reader", "RunHandle", "Stretch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads the stream of a run.
+
+    Attributes
+    ----------
+    modes : tuple of str
+        The stream modes.
+    show : callable
+        Gets each chunk with its mode, from whichever thread makes it.
+    """
+
+    modes: tuple[StreamMode, ...]
+    show: Callable[[StreamMode, Any], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +64,8 @@ class Stretch:
         As in the cell magic's options.
     max_concurrency : int or None
         How many tasks run at once; None takes the engine's default.
+    reader : Reader or None
+        Who gets the stretch's chunks.
     cell : str
         Where it was started, for a person to read.
     by : str
@@ -58,6 +79,7 @@ class Stretch:
     replay: Replay = "changed"
     on_divergence: OnDivergence | None = None
     max_concurrency: int | None = None
+    reader: Reader | None = None
     cell: str = ""
     by: str = ""
     force: bool = False
@@ -233,9 +255,12 @@ class RunHandle:
         }
         if stretch.max_concurrency is not None:
             config["max_concurrency"] = stretch.max_concurrency
+        reader = stretch.reader
+        feed = None if reader is None else Feed(shape_of(reader.modes), reader.show)
         watch = Watch(
             observers=(self._bus.show,),
-            on_run=self._on_run,
+            on_run=partial(self._on_run, feed),
+            tokens=reader is not None and "messages" in reader.modes,
             cell=stretch.cell,
             by=stretch.by,
             force=stretch.force,
@@ -245,7 +270,9 @@ class RunHandle:
             return asyncio.run(self.workflow.aexecute(stretch.given, options))
         return self.workflow.execute(stretch.given, options)
 
-    def _on_run(self, run: Run) -> None:
+    def _on_run(self, feed: Feed | None, run: Run) -> None:
+        if feed is not None:
+            feed.join(run)
         if run.recorded.resumed:
             # What was written since the picture was last looked at.
             records = self.saver.read(self.thread_id, run_id=run.settings.run_id)

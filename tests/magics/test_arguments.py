@@ -54,6 +54,13 @@ def refused_line(line: str) -> list[str]:
 # The cell magic.
 
 
+def test_an_unknown_mode_among_several_is_named() -> None:
+    first, *_ = refused("--stream updates,tocken")
+
+    assert first.startswith("--stream takes values, updates, checkpoints, tasks")
+    assert "not 'tocken'." in first
+
+
 @pytest.mark.parametrize("number", ["0", "-1", "2.5", "many"])
 def test_a_bound_on_tasks_is_a_whole_number_of_at_least_one(number: str) -> None:
     first, *_ = refused(f"--max-concurrency={number}")
@@ -86,6 +93,8 @@ def test_an_empty_line_leaves_everything_to_the_defaults() -> None:
         ("--out summary", CellOptions(out="summary")),
         ("--replay prefix", CellOptions(replay="prefix")),
         ("--on-divergence error", CellOptions(on_divergence="error")),
+        ("--stream updates", CellOptions(stream=("updates",))),
+        ("--stream=updates,custom", CellOptions(stream=("updates", "custom"))),
         ("--durability exit", CellOptions(durability="exit")),
         ("--max-concurrency 3", CellOptions(max_concurrency=3)),
         ("--answers a.json", CellOptions(answers="a.json")),

@@ -61,6 +61,32 @@ def test_a_cell_that_defines_a_workflow_runs_it_and_its_value_is_the_result(
     assert "step" in cells.names
 
 
+def test_a_cell_prints_the_chunks_that_it_asks_for(cells: Cells) -> None:
+    cells.run("@task\ndef double(n): return 2 * n")
+    body = "from nbflow import get_stream_writer\nget_stream_writer()('hi')\n"
+
+    cells.run(f"%%workflow told --stream custom,updates\n{body}double(2).result()")
+
+    lines = cells.printed.splitlines()
+    chunks = [line for line in lines if line.startswith(("custom:", "updates:"))]
+    assert chunks == ["custom: hi", "updates: {'double': 4}", "updates: {'told': 4}"]
+
+
+def test_a_cell_prints_tokens_as_one_text(cells: Cells) -> None:
+    cells.run(
+        "from langchain_core.language_models.fake_chat_models import "
+        "GenericFakeChatModel\n"
+        "from langchain_core.messages import AIMessage\n"
+        "@task\ndef say(line):\n"
+        "    model = GenericFakeChatModel(messages=iter([AIMessage(line)]))\n"
+        "    return model.invoke('go on').content"
+    )
+
+    cells.run("%%workflow poem --stream messages\nsay('so much depends').result()")
+
+    assert "so much depends" in cells.printed
+
+
 def test_a_cell_may_bound_how_many_tasks_run_at_once(cells: Cells) -> None:
     cells.run(
         "import threading\n"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nbflow._engine.run import Run
     from nbflow._engine.streaming.shape import Chunk, Shape
     from nbflow._events import Record, TaskCalled
+    from nbflow._values import StreamMode
 
 __all__ = ["Feed"]
 
@@ -39,9 +40,14 @@ class Feed:
     ----------
     shape : Shape
         What the reader asked for.
+    show : callable, optional
+        Gets each chunk with its mode at once, in the thread that makes it; for one
+        who does not iterate.
     """
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(
+        self, shape: Shape, show: Callable[[StreamMode, Any], None] | None = None
+    ) -> None:
         self._shape = shape
         self._lock = threading.Lock()
         self._run: Run | None = None
@@ -49,6 +55,8 @@ class Feed:
         self._projection: Projection | None = None
         self._stopped: str | None = None
         self._put: Callable[[Any], object] = _drop
+        if show is not None:
+            self._put = lambda chunk: show(chunk[1], chunk[2])
 
     def join(self, run: Run) -> None:
         """Stream a run; called before its first event."""

@@ -105,6 +105,16 @@ class Drawing(Struct, frozen=True):
     def __str__(self) -> str:
         return self.draw_ascii()
 
+    def _repr_mimebundle_(
+        self, include: object = None, exclude: object = None
+    ) -> dict[str, str]:
+        """Return what a notebook shows: a picture where it draws mermaid, else text."""
+        del include, exclude  # IPython takes what it wants
+        return {
+            "text/plain": self.draw_ascii(),
+            "text/vnd.mermaid": self.draw_mermaid(),
+        }
+
     def draw_mermaid(self) -> str:
         """Return it as a mermaid flowchart."""
         return _Mermaid().text(self)

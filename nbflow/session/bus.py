@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from nbflow.session.folding import fold, settled
 from nbflow.session.following import Following
-from nbflow.session.views import RunView, fold, settled
+from nbflow.session.views import RunView
 
 if TYPE_CHECKING:
     from nbflow._events import Record

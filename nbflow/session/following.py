@@ -24,7 +24,8 @@ from nbflow._events import (
     RunInterrupted,
     RunSuperseded,
 )
-from nbflow.session.views import RunView, fold
+from nbflow.session.folding import fold
+from nbflow.session.views import RunView
 
 __all__ = ["Following", "Listener"]
 

@@ -10,7 +10,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NotRequired, TypeAlias, TypedDict, assert_never
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Literal,
+    NotRequired,
+    TypeAlias,
+    TypedDict,
+    assert_never,
+)
 
 from nbflow._values import Payload
 from nbflow.errors import InvalidAnswerError, UnreadableValueError
@@ -32,7 +41,10 @@ from nbflow.session.schemas import (
     json_form,
     strings_of,
 )
-from nbflow.session.views import QuestionView, plain, text_of, value_of
+from nbflow.session.texts import plain, text_of, value_of
+
+if TYPE_CHECKING:
+    from nbflow.session.views import QuestionView
 
 __all__ = [
     "Choice",

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from nbflow import serde
 from nbflow._events import Interrupted
 from nbflow.session.questions import question_of
-from nbflow.session.views import QuestionView, plain
+from nbflow.session.texts import plain
+from nbflow.session.views import QuestionView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from nbflow._engine.options import Watch, options_from
 from nbflow._engine.streaming.feed import Feed
 from nbflow._engine.streaming.shape import shape_of
-from nbflow.session.views import RunView, fold
+from nbflow.session.folding import fold
+from nbflow.session.views import RunView
 
 if TYPE_CHECKING:
     from collections.abc import Callable

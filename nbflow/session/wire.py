@@ -11,23 +11,16 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypedDict
 
+from nbflow.session.folding import settled
 from nbflow.session.questions import Question, question_of
-from nbflow.session.views import (
-    CallStatus,
-    CallView,
-    QuestionView,
-    RunView,
-    plain,
-    settled,
-)
-from nbflow.session.views import (
-    StreamItem as StreamItemView,
-)
+from nbflow.session.texts import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nbflow.checkpoint.base import RunStatus
+    from nbflow.session.views import CallStatus, CallView, QuestionView, RunView
+    from nbflow.session.views import StreamItem as StreamItemView
 
 __all__ = [
     "RUN_MIME",

@@ -24,7 +24,8 @@ from nbflow._events import (
 )
 from nbflow._values import Payload
 from nbflow.serde import encode
-from nbflow.session.views import RunView, fold
+from nbflow.session.folding import fold
+from nbflow.session.views import RunView
 
 SECOND = 1_000_000
 BEGIN = 1_767_225_600 * SECOND

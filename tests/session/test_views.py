@@ -38,15 +38,9 @@ from nbflow._events import (
 )
 from nbflow._values import Payload
 from nbflow.serde import encode
-from nbflow.session.views import (
-    STREAM_KEPT,
-    Counts,
-    RunView,
-    fold,
-    plain,
-    settled,
-    text_of,
-)
+from nbflow.session.folding import fold, settled
+from nbflow.session.texts import plain, text_of
+from nbflow.session.views import STREAM_KEPT, Counts, RunView
 
 if TYPE_CHECKING:
     from tests.session.conftest import RunLog

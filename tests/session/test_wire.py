@@ -12,7 +12,8 @@ import pytest
 from nbflow._events import RunCancelled, RunSuperseded, StreamCut, TaskReplayed
 from nbflow.checkpoint.base import RunStatus
 from nbflow.session import questions, wire
-from nbflow.session.views import CallStatus, RunView, fold
+from nbflow.session.folding import fold
+from nbflow.session.views import CallStatus, RunView
 from nbflow.session.wire import (
     Forms,
     Setting,

@@ -26,7 +26,8 @@ from nbflow._events import (
 )
 from nbflow._values import Payload
 from nbflow.serde import encode
-from nbflow.session.views import RunView, fold
+from nbflow.session.folding import fold
+from nbflow.session.views import RunView
 from nbflow.widgets.frontend import FrontEnd
 from nbflow.widgets.panel import RunPanel
 

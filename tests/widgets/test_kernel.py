@@ -25,7 +25,8 @@ import threading, time
 from IPython.display import display
 from nbflow._events import Custom, Record, RunFinished, RunStarted
 from nbflow._values import Payload
-from nbflow.session.views import RunView, fold
+from nbflow.session.folding import fold
+from nbflow.session.views import RunView
 from nbflow.session.wire import Setting
 from nbflow.widgets import Commands, PanelDisplay
 from nbflow.widgets.frontend import FrontEnd

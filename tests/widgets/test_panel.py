@@ -16,8 +16,9 @@ import pytest
 from nbflow._events import Custom
 from nbflow._values import Payload
 from nbflow.errors import InvalidAnswerError, UnknownInterruptError
+from nbflow.session.folding import fold
 from nbflow.session.following import Following
-from nbflow.session.views import RunView, fold
+from nbflow.session.views import RunView
 from nbflow.session.wire import Setting, run_json
 from nbflow.widgets import Commands, RunPanel
 from nbflow.widgets.frontend import NOT_BUILT, FrontEnd, read_front_end

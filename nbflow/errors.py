@@ -41,6 +41,7 @@
     Warning
     ├── NbflowWarning
     │   ├── AbandonedTaskWarning      a thread came back after its timeout
+    │   ├── MendedStoreWarning    a damaged file was written anew, nothing is lost
     │   ├── SwallowedInterruptWarning
     │   └── ReplayWarning
     └── LangGraphDeprecationWarning   (a DeprecationWarning)
@@ -75,6 +76,7 @@ __all__ = [
     "LangGraphDeprecatedSinceV10",
     "LangGraphDeprecatedSinceV11",
     "LangGraphDeprecationWarning",
+    "MendedStoreWarning",
     "NbflowError",
     "NbflowWarning",
     "NodeCancelledError",
@@ -704,6 +706,10 @@ class AbandonedTaskWarning(NbflowWarning):
 
 class SwallowedInterruptWarning(NbflowWarning):
     """A body caught the signal of an interrupt and went on."""
+
+
+class MendedStoreWarning(NbflowWarning):
+    """A store's file was damaged and was written anew; no row of it is lost."""
 
 
 class ReplayWarning(NbflowWarning):

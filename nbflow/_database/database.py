@@ -11,6 +11,7 @@ import ctypes
 import os
 import shutil
 import threading
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -30,9 +31,11 @@ from nbflow._database.files import (
 from nbflow._database.integrity import Mark, MarkFile, audit, mark_path
 from nbflow._database.payloads import Payloads
 from nbflow._database.reads import LogPast
+from nbflow._database.salvage import mend
 from nbflow._database.schema import MIGRATIONS, migrate, version_of
 from nbflow._database.writer import Writer
 from nbflow.errors import (
+    MendedStoreWarning,
     StoreDamagedError,
     StoreError,
     StoreUnavailableError,
@@ -202,11 +205,31 @@ def _open(path: str, *, is_there: bool) -> tuple[Connection, MarkFile, Mark]:
         raise unusable(path, error) from error
     try:
         connection, mark = _open_file(path, mark_file.read())
+    except StoreDamagedError as error:
+        mark_file.close()
+        if is_open_here(path) or not _is_mended(path, error):
+            raise
+        return _open(path, is_there=True)
     except BaseException:
         mark_file.close()
         raise
     mark_file.move(mark)
     return connection, mark_file, mark
+
+
+def _is_mended(path: str, damage: StoreDamagedError) -> bool:
+    try:
+        rows = mend(path)
+    except (StoreError, OSError):  # Then the damage itself is what is told.
+        return False
+    if rows is not None:
+        reason = str(damage).partition("\n")[0]
+        warnings.warn(
+            f"{reason}\nIt was written anew: all of its {rows} rows are there.",
+            MendedStoreWarning,
+            stacklevel=2,
+        )
+    return rows is not None
 
 
 def _open_file(path: str, mark: Mark | None) -> tuple[Connection, Mark]:

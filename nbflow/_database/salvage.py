@@ -8,13 +8,15 @@ mean is not known here.
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import struct
 import time
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nbflow._database.blobs import blob_folder
 from nbflow._database.connection import Connection
@@ -32,7 +34,7 @@ from nbflow._database.payloads import Payloads
 from nbflow._database.reads import LogPast
 from nbflow._database.rows import COLUMNS, Sealer, checked, pack, read_values, unpack
 from nbflow._database.schema import migrate
-from nbflow._database.wal import whole_frames
+from nbflow._database.wal import checksum, whole_frames
 from nbflow._events import Compacted, Record
 from nbflow.errors import (
     StoreDamagedError,
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from nbflow._database.integrity import Mark
     from nbflow._database.rows import Row
 
-__all__ = ["Salvage", "salvage"]
+__all__ = ["Salvage", "mend", "salvage"]
 
 _AT: Final = COLUMNS.index("happened_at")
 _THREAD_ID: Final = COLUMNS.index("thread_id")
@@ -57,6 +59,7 @@ SELECT epoch_us(happened_at), {_READ} FROM log WHERE rowid BETWEEN ? AND ?
 """  # noqa: S608 - our own constants
 _THREAD: Final = "SELECT thread_id FROM log WHERE rowid = ?"
 _ROWS_AT_ONCE: Final = 2_048
+_BLOCK_BYTES: Final = 262_144
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +113,14 @@ class _Found:
         The store, for errors.
     connection : Connection
         The new file.
+    mark : Mark or None
+        How far the log had come, where that is known.
     """
 
-    def __init__(self, path: str, connection: Connection) -> None:
+    def __init__(self, path: str, connection: Connection, mark: Mark | None) -> None:
         self._path = path
+        self._mark = mark
+        self.has_mark = mark is not None and not mark.seq
         self._connection = connection
         self._appender = connection.appender("log")
         self.seqs: set[int] = set()
@@ -138,6 +145,9 @@ class _Found:
             return False
         if row[0] in self.seqs:
             return False
+        if self._mark is not None and row[0] == self._mark.seq:
+            known = (self._mark.generation, self._mark.checksum)
+            self.has_mark = known == (row[1], row[-1])
         try:
             with suppress(StoreUnavailableError):  # A newer version wrote it, whole.
                 read_values(unpack(read, self._path, payloads))
@@ -155,7 +165,7 @@ class _Found:
         if thread_id:
             self.threads.add(thread_id)
 
-    def finish(self, mark: Mark | None) -> tuple[list[tuple[int, int]], int]:
+    def finish(self) -> tuple[list[tuple[int, int]], int]:
         """Begin a new generation: in the ones before it there may be gaps.
 
         Returns
@@ -165,6 +175,7 @@ class _Found:
         lost : int
             How many rows were acknowledged, and are not here.
         """
+        mark = self._mark
         upto = max(self.seqs, default=0)
         is_of_mark = mark is not None and mark.generation >= self.generation
         if mark is not None and is_of_mark:
@@ -253,35 +264,119 @@ def salvage(path: str | os.PathLike[str]) -> Salvage:
         raise unusable(real, error) from error
 
 
-def _salvaged(path: str) -> Salvage:
+def mend(path: str) -> int | None:
+    """Write a damaged store anew, if that costs nothing.
+
+    A process that is killed while DuckDB folds its log may leave a block of the file
+    half written. What that block said before is still in it.
+
+    Parameters
+    ----------
+    path : str
+        The database file. Its lock is held by the caller, and nobody has it open.
+
+    Returns
+    -------
+    int or None
+        How many rows are in the store, every one that was acknowledged; None where
+        some can't be read, or it isn't known: then everything is left as it was.
+    """
     mark = read_mark(path)
+    if mark is None:
+        return None
+    with _rebuilt(path, mark) as rebuilt:
+        found = rebuilt.found
+        if rebuilt.lost or found.unreadable or not found.has_mark:
+            return None
+        _put_in_place(path, rebuilt)
+        return len(found.seqs)
+
+
+def _salvaged(path: str) -> Salvage:
+    with _rebuilt(path, read_mark(path)) as rebuilt:
+        kept = _set_aside(path)
+        _put_in_place(path, rebuilt)
+    found = rebuilt.found
+    return Salvage(
+        path,
+        kept,
+        len(found.seqs),
+        rebuilt.lost,
+        tuple(rebuilt.gaps),
+        found.unreadable,
+        tuple(sorted(found.threads)),
+    )
+
+
+class _Rebuilt(NamedTuple):
+    """A new file that has what can be read of a damaged one."""
+
+    file: str
+    found: _Found
+    gaps: list[tuple[int, int]]
+    lost: int
+    mark: Mark
+
+
+@contextmanager
+def _rebuilt(path: str, mark: Mark | None) -> Iterator[_Rebuilt]:
     remove_leftovers(path)
     folder = salvage_folder(path)
     folder.mkdir()
     try:
         copy, new = str(folder / "copy"), str(folder / "new")
         shutil.copyfile(path, copy)
+        _repair_head(copy)
         _add_log(path, copy)
         connection = Connection(new)
         try:
             migrate(connection, 0)
-            found = _Found(path, connection)
+            found = _Found(path, connection, mark)
             _read_all(path, copy, found)
-            gaps, lost = found.finish(mark)
+            gaps, lost = found.finish()
             newest = audit(connection, new, None)
         finally:
             connection.close()
-        kept = _set_aside(path)
-        swap_in(new, path)
-        for log in logs_beside(path):
-            Path(log).unlink()
+        yield _Rebuilt(new, found, gaps, lost, newest)
     finally:
         shutil.rmtree(folder)
-    _mark_anew(path, newest)
-    threads = tuple(sorted(found.threads))
-    return Salvage(
-        path, kept, len(found.seqs), lost, tuple(gaps), found.unreadable, threads
-    )
+
+
+def _put_in_place(path: str, rebuilt: _Rebuilt) -> None:
+    swap_in(rebuilt.file, path)
+    for log in logs_beside(path):
+        Path(log).unlink()
+    # Of a file that is set aside, the link has the old mark's bytes.
+    Path(mark_path(path)).unlink(missing_ok=True)
+    mark_file = MarkFile(path)
+    mark_file.move(rebuilt.mark)
+    mark_file.close()
+
+
+def _repair_head(copy: str) -> None:
+    """Let a copy be opened whose head was half written when a process was killed.
+
+    DuckDB writes its own tables' blocks over themselves: what was valid stays as it
+    was, and what is new beside it is not valid yet. Only the checksum of the whole is
+    wrong. Rows have checksums of their own, which are looked at later.
+    """
+    repaired: set[int] = set()
+    while (place := _broken_block(copy)) is not None and place not in repaired:
+        repaired.add(place)
+        with Path(copy).open("r+b") as file:
+            file.seek(place)
+            block = file.read(_BLOCK_BYTES)
+            file.seek(place)
+            file.write(struct.pack("<Q", checksum(block[8:])))
+
+
+def _broken_block(copy: str) -> int | None:
+    try:
+        Connection(copy).close(untouched=True)
+    except StoreError as error:
+        found = re.search(r"in block at location (\d+)", str(error))
+        return int(found[1]) if found else None
+    return None
 
 
 def _add_log(path: str, copy: str) -> None:
@@ -384,11 +479,3 @@ def _link(old: str, name: str) -> None:
         os.link(old, name)
     except OSError:  # Not every file system has links.
         shutil.copy2(old, name)
-
-
-def _mark_anew(path: str, newest: Mark) -> None:
-    # The link set aside has the old mark's bytes: these go to a file of their own.
-    Path(mark_path(path)).unlink(missing_ok=True)
-    mark_file = MarkFile(path)
-    mark_file.move(newest)
-    mark_file.close()

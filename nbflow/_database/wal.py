@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Frame", "whole_frames"]
+__all__ = ["Frame", "checksum", "whole_frames"]
 
 # A frame: how many bytes it has, their checksum, and they themselves.
 _HEAD: Final = struct.Struct("<QQ")
@@ -50,19 +50,20 @@ def _frames(log: bytes) -> Iterator[Frame]:
     place = 0
     trials = _TRIALS_PER_BYTE * len(log)
     while place + _HEAD.size < len(log):
-        size, checksum = _HEAD.unpack_from(log, place)
+        size, wanted = _HEAD.unpack_from(log, place)
         begin = place + _HEAD.size
         end = begin + size
         if size >= _SMALLEST_BYTES and end <= len(log) and trials > 0:
             trials -= size
-            if _checksum(log[begin:end]) == checksum:
+            if checksum(log[begin:end]) == wanted:
                 yield Frame(place, end)
                 place = end
                 continue
         place += 1
 
 
-def _checksum(data: bytes) -> int:
+def checksum(data: bytes) -> int:
+    """Return the checksum that DuckDB puts before a frame or a block."""
     # DuckDB's own: each word is multiplied, what is left over goes through Murmur.
     words = len(data) // 8
     value = 5381

@@ -35,8 +35,8 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 # For each line of the plan: damage a copy, and say what became of it.
 LOOKED_AT = """
-import json, shutil
-from nbflow.errors import StoreDamagedError, StoreError
+import json, shutil, warnings
+from nbflow.errors import MendedStoreWarning, StoreDamagedError, StoreError
 
 made, folder = Path(sys.argv[1]), Path(sys.argv[2])
 
@@ -60,13 +60,17 @@ def damage(file, kind, place, amount):
     file.write_bytes(content)
 
 def outcome(path):
-    try:
-        found = rows(path)
-    except StoreDamagedError:
-        return "refused"
-    except StoreError as error:
-        return f"refused as {type(error).__name__}: {error}"
-    return "harmless" if found == whole else "SILENT"
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            found = rows(path)
+        except StoreDamagedError:
+            return "refused"
+        except StoreError as error:
+            return f"refused as {type(error).__name__}: {error}"
+    if found != whole:
+        return "SILENT"
+    return "mended" if said else "harmless"
 
 def salvaged(path):
     done = salvage(path)
@@ -98,7 +102,7 @@ for line in sys.stdin:
 """
 
 
-FINE = {"harmless", "refused"}
+FINE = {"harmless", "mended", "refused"}
 Fault = tuple[str, str, int, int, bool]
 Outcome = tuple[str, int | None]
 

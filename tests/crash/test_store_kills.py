@@ -145,6 +145,8 @@ def lost_of(saver: DuckDBSaver, name: str, killed: Killed) -> int:
     return lost
 
 
+# DuckDB may leave a block half written when it is killed while it folds its log.
+@pytest.mark.filterwarnings("default::nbflow.errors.MendedStoreWarning")
 def test_no_kill_loses_what_was_acknowledged(
     tmp_path: Path,
     kills: int,

@@ -71,7 +71,7 @@ def test_a_broken_length_in_the_log_is_noticed_and_nothing_is_touched(
     killed: Path,
 ) -> None:
     log = bytearray(log_of(killed).read_bytes())
-    log[frames_of(log)[30] + 5] ^= 1  # DuckDB takes it for a torn end
+    log[frames_of(log)[31] + 5] ^= 1  # DuckDB takes it for a torn end
     log_of(killed).write_bytes(log)
     before = {file.name: file.read_bytes() for file in killed.parent.iterdir()}
 

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import pytest
 
 from nbflow.func import entrypoint, task
+from nbflow.graph import END, START, StateGraph
 from nbflow.types import Command, Interrupt, RetryPolicy, StreamWriter, interrupt
 
 if TYPE_CHECKING:
@@ -50,6 +51,30 @@ async def test_parallel_execution(saver: BaseCheckpointSaver, config: Config) ->
     result = await graph.ainvoke([1, 2, 3], config)
 
     assert result == [2, 3, 4]
+
+
+class Note(TypedDict):
+    """The state of a graph."""
+
+    foo: str
+
+
+async def test_calling_graphs(saver: BaseCheckpointSaver, config: Config) -> None:
+    async def shout(state: Note) -> dict[str, str]:
+        return {"foo": state["foo"].upper()}
+
+    builder = StateGraph(Note).add_node("shout", shout)
+    some_graph = builder.add_edge(START, "shout").add_edge("shout", END).compile()
+
+    @entrypoint(checkpointer=saver)
+    async def some_workflow(some_input: dict[str, str]) -> dict[str, Any]:
+        result_1 = await some_graph.ainvoke(some_input)
+        result_2 = await some_graph.ainvoke({"foo": result_1["foo"] + "!"})
+        return {"result_1": result_1, "result_2": result_2}
+
+    result = await some_workflow.ainvoke({"foo": "bar"}, config)
+
+    assert result == {"result_1": {"foo": "BAR"}, "result_2": {"foo": "BAR!"}}
 
 
 async def test_calling_other_entrypoints(

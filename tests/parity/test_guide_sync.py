@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from nbflow.config import get_stream_writer
 from nbflow.func import entrypoint, task
+from nbflow.graph import END, START, StateGraph
 from nbflow.types import Command, Interrupt, RetryPolicy, StreamWriter, interrupt
 
 if TYPE_CHECKING:
@@ -45,6 +46,34 @@ def test_parallel_execution(saver: BaseCheckpointSaver, config: Config) -> None:
     result = graph.invoke([1, 2, 3], config)
 
     assert result == [2, 3, 4]
+
+
+class Note(TypedDict):
+    """The state of a graph."""
+
+    foo: str
+
+
+def test_calling_graphs(saver: BaseCheckpointSaver, config: Config) -> None:
+    ran: list[str] = []
+
+    def shout(state: Note) -> dict[str, str]:
+        ran.append(state["foo"])
+        return {"foo": state["foo"].upper()}
+
+    builder = StateGraph(Note).add_node("shout", shout)
+    some_graph = builder.add_edge(START, "shout").add_edge("shout", END).compile()
+
+    @entrypoint(checkpointer=saver)
+    def some_workflow(some_input: dict[str, str]) -> dict[str, Any]:
+        result_1 = some_graph.invoke(some_input)
+        result_2 = some_graph.invoke({"foo": result_1["foo"] + "!"})
+        return {"result_1": result_1, "result_2": result_2}
+
+    result = some_workflow.invoke({"foo": "bar"}, config)
+
+    assert result == {"result_1": {"foo": "BAR"}, "result_2": {"foo": "BAR!"}}
+    assert ran == ["bar", "BAR!"]
 
 
 def test_calling_other_entrypoints(saver: BaseCheckpointSaver, config: Config) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         history,
         pending,
         resume,
-        store,
+        store_path,
         threads,
     )
     from nbflow.session.housekeeping import (
@@ -65,7 +65,7 @@ __all__ = [
     "sizes",
     "snapshot",
     "sql",
-    "store",
+    "store_path",
     "task",
     "tasks",
     "threads",
@@ -98,7 +98,7 @@ _HOMES: Final = {
     "sizes": "session.housekeeping",
     "snapshot": "session.housekeeping",
     "sql": "session.housekeeping",
-    "store": "session.api",
+    "store_path": "session.api",
     "task": "func",
     "tasks": "session.housekeeping",
     "threads": "session.api",

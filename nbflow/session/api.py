@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from nbflow.session.runs import RunHandle
 
-__all__ = ["cancel", "history", "pending", "resume", "store", "threads"]
+__all__ = ["cancel", "history", "pending", "resume", "store_path", "threads"]
 
 
 def threads(limit: int | None = 1_000) -> Report:
@@ -88,6 +88,6 @@ def cancel(thread_id: str | None = None) -> list[str]:
     return current_session().stop(thread_id)
 
 
-def store() -> Path:
+def store_path() -> Path:
     """Return the path of this kernel's store."""
     return current_session().place.path

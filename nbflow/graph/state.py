@@ -7,7 +7,16 @@ import inspect
 import typing
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Self, TypedDict, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Generic,
+    Self,
+    TypedDict,
+    TypeVar,
+    overload,
+)
 
 from nbflow._engine.begin import Definition
 from nbflow._engine.retry import policies_of
@@ -67,9 +76,27 @@ class StateGraph(Generic[StateT]):
     {'words': ['well,', 'hello']}
     """
 
+    @overload
     def __init__(
         self,
-        state_schema: type[StateT] | Any,
+        state_schema: type[StateT],
+        context_schema: type[Any] | None = None,
+        *,
+        input_schema: Any = None,
+        output_schema: Any = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: StateGraph[Any],
+        state_schema: Any,
+        context_schema: type[Any] | None = None,
+        *,
+        input_schema: Any = None,
+        output_schema: Any = None,
+    ) -> None: ...
+    def __init__(
+        self,
+        state_schema: Any,
         context_schema: type[Any] | None = None,
         *,
         input_schema: Any = None,

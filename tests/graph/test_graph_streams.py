@@ -57,7 +57,7 @@ def choose(_state: State) -> str:
 
 @pytest.fixture
 def graph(saver: BaseCheckpointSaver) -> CompiledStateGraph:
-    builder: StateGraph[State] = StateGraph(State)
+    builder = StateGraph(State)
     builder.add_node(first).add_node(ask).add_conditional_edges(
         START, lambda _s: "first"
     )
@@ -153,7 +153,7 @@ def test_a_new_input_on_a_waiting_thread_stands_on_the_steps_it_has_taken(
 def test_a_run_stops_where_it_is_told_to_and_goes_on_with_none(
     saver: BaseCheckpointSaver, when: str
 ) -> None:
-    builder: StateGraph[State] = StateGraph(State)
+    builder = StateGraph(State)
     builder.add_node("a", first).add_node("b", first).add_node("c", first)
     builder.add_edge(START, "a").add_edge("a", "b").add_edge("b", "c")
     graph = builder.compile(checkpointer=saver)
@@ -172,7 +172,7 @@ def test_a_run_stops_where_it_is_told_to_and_goes_on_with_none(
 
 
 def test_a_graph_may_stop_in_every_run(saver: BaseCheckpointSaver) -> None:
-    builder: StateGraph[State] = StateGraph(State)
+    builder = StateGraph(State)
     builder.add_node("a", first).add_edge(START, "a")
     graph = builder.compile(checkpointer=saver, interrupt_before="*")
 
@@ -185,9 +185,9 @@ def test_a_graph_may_stop_in_every_run(saver: BaseCheckpointSaver) -> None:
 def test_a_nested_graph_shows_its_steps_in_its_namespace(
     saver: BaseCheckpointSaver,
 ) -> None:
-    inner: StateGraph[State] = StateGraph(State)
+    inner = StateGraph(State)
     inner.add_node("deep", first).add_edge(START, "deep")
-    outer: StateGraph[State] = StateGraph(State)
+    outer = StateGraph(State)
     outer.add_node("inner", inner.compile()).add_edge(START, "inner")
     graph = outer.compile(checkpointer=saver)
 

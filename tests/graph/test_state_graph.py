@@ -42,7 +42,7 @@ def visits(name: str, **more: Any) -> Callable[[State], dict[str, Any]]:
 
 
 def graph_of(*nodes: str, **wanted: Any) -> StateGraph[State]:
-    builder: StateGraph[State] = StateGraph(State)
+    builder = StateGraph(State)
     for name in nodes:
         builder.add_node(name, wanted.get(name, visits(name)))
     return builder
@@ -77,7 +77,7 @@ def test_nodes_of_one_step_see_the_same_state_and_write_in_order_of_their_names(
 
         return listen
 
-    builder: StateGraph[State] = StateGraph(State).add_node("first", node("first"))
+    builder = StateGraph(State).add_node("first", node("first"))
     for name in ("z", "b", "a"):
         builder.add_node(name, node(name)).add_edge("first", name).add_edge(name, END)
     graph = builder.add_edge(START, "first").compile()
@@ -198,7 +198,7 @@ def test_a_node_gets_the_state_as_its_class(schema: Any) -> None:
 
 
 def test_a_state_may_be_one_value() -> None:
-    builder: StateGraph[Any] = StateGraph(Annotated[list[int], operator.add])
+    builder = StateGraph(Annotated[list[int], operator.add])
     builder.add_node("double", lambda state: [n * 2 for n in state])
     builder.add_edge(START, "double")
 
@@ -215,9 +215,7 @@ def test_input_output_and_private_keys_have_schemas_of_their_own() -> None:
         assert set(state) == {"notes"}
         return {"answer": state["notes"].upper()}
 
-    builder: StateGraph[Any] = StateGraph(
-        Whole, input_schema=Question, output_schema=Answer
-    )
+    builder = StateGraph(Whole, input_schema=Question, output_schema=Answer)
     builder.add_sequence([think, ("reply", reply)]).add_edge(START, "think")
 
     result = builder.compile().invoke({"question": "tea"})
@@ -377,7 +375,7 @@ def test_a_node_is_tried_again_as_its_policy_says() -> None:
         return {"n": attempts}
 
     policy = RetryPolicy(initial_interval=0, jitter=False, retry_on=ValueError)
-    builder: StateGraph[State] = StateGraph(State).add_node(flaky, retry_policy=policy)
+    builder = StateGraph(State).add_node(flaky, retry_policy=policy)
 
     result = builder.add_edge(START, "flaky").compile().invoke({})
 

@@ -179,3 +179,29 @@ def test_a_death_while_a_store_is_salvaged_leaves_what_can_be_salvaged(
     note("deaths while a store is salvaged", count, None, "each can be salvaged")
     assert set(map(str, remaining)) < set(map(str, expected))
     assert count
+
+
+MENDS = """
+import warnings
+warnings.simplefilter("ignore")
+DuckDBSaver(sys.argv[2]).close()
+"""
+
+
+@pytest.mark.filterwarnings("default::nbflow.errors.MendedStoreWarning")
+def test_a_death_while_a_store_is_mended_leaves_what_can_be_mended(
+    made: Path, copied: Callable[[], Path], deaths: Deaths, note: Callable[..., None]
+) -> None:
+    expected = rows_of(made)
+    half_written = bytearray(made.read_bytes())
+    half_written[3 * 4_096 + 262_144 - 100] ^= 1  # beside what is valid in the block
+    made.write_bytes(half_written)
+    count = 0
+
+    for path in deaths(MENDS, copied):
+        count += 1
+        assert rows_of(path) == expected
+        assert goes_on(path)
+
+    note("deaths while a half-written block is mended", count, None, "0 rows lost")
+    assert count

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextvars import copy_context
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from nbflow._engine.pool import pool
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 __all__ = ["batched", "batched_async", "configs_for", "shared_threads"]
+
+_TURN_SECONDS = 0.5
 
 
 def configs_for(
@@ -84,11 +86,20 @@ def batched(
         done.put(None)
 
     for number in range(len(works)):
-        places.get()
+        _take(places)
         pool.submit(partial(copy_context().run, perform, number))
     for _ in works:
-        done.get()
+        _take(done)
     return _settled(results, failed, return_exceptions=return_exceptions)
+
+
+def _take(queue: SimpleQueue[None]) -> None:
+    # In turns: a Ctrl-C that comes just before a wait without an end is not heard.
+    while True:
+        try:
+            return queue.get(timeout=_TURN_SECONDS)
+        except Empty:
+            continue
 
 
 async def batched_async(

@@ -158,7 +158,9 @@ class Ending:
             self._aio[task] = loop
         task.add_done_callback(self._disown)
         if self.stopping is not None:
-            task.cancel()
+            # Not at once: cancelled before its first step, it would never begin,
+            # and so never say that it has ended.
+            loop.call_soon(task.cancel)
 
     def _disown(self, task: Any) -> None:
         with self._lock:

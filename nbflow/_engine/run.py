@@ -354,6 +354,9 @@ class Run(Ending):
     def _open_up(self, call: Call) -> None:
         call.future.take_back = self._take_back
         with self._lock:
+            if self.stopping is not None:
+                # A stop ends the calls that are open by then: none may follow it.
+                raise RunStopped(self.stopping)
             self._open.add(call)
             call.parent.open_calls += 1
             if call.parent.keeps:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import BaseModel
 
+from nbflow._engine.limits import Places
 from nbflow._engine.options import Watch, options_from
+from nbflow._events import Record, TaskCalled
 from nbflow.errors import (
     EmptyInputError,
     NbflowWarning,
@@ -321,14 +323,57 @@ def test_a_stopped_run_ends_at_once_and_keeps_its_thread_until_its_task_ends(
     assert names.count("TaskCalled") == 1
 
 
-def invoke_when_free(workflow: Workflow[Any, Any], config: Config) -> Any:
+def invoke_when_free(
+    workflow: Workflow[Any, Any], config: Config, given: Any = None
+) -> Any:
     deadline = time.monotonic() + 10
     while True:
         try:
-            return workflow.invoke(None, config)
+            return workflow.invoke(given, config)
         except ThreadBusyError:
             assert time.monotonic() < deadline
             time.sleep(0.005)
+
+
+@pytest.mark.parametrize("moment", ["before it is noted", "before its loop knows it"])
+def test_a_call_that_begins_while_its_run_is_stopped_keeps_nobody_waiting(
+    saver: InMemorySaver,
+    config: Config,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    runs: list[Run] = []
+    take = Places.take
+
+    @task
+    async def forever() -> None:
+        await asyncio.sleep(3600)
+
+    @entrypoint(checkpointer=saver)
+    def workflow(_: str) -> str:
+        forever().result()
+        return "never"
+
+    def stop_and_take(places: Places) -> bool:
+        runs[0].stop()
+        return take(places)
+
+    def see(record: Record) -> None:
+        if moment == "before its loop knows it" and isinstance(
+            record.event, TaskCalled
+        ):
+            runs[0].stop()
+
+    if moment == "before it is noted":
+        monkeypatch.setattr(Places, "take", stop_and_take)
+    watch = Watch(observers=(see,), on_run=runs.append)
+    ended = workflow.execute("go", options_from(config, watch=watch))
+
+    monkeypatch.undo()
+    after = entrypoint(checkpointer=saver)(lambda given: given)
+
+    assert getattr(ended, "status", None) == "cancelled"
+    assert invoke_when_free(after, config, "free") == "free"
 
 
 def test_stopping_a_run_raises_for_its_caller(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from ast import literal_eval
-from hashlib import sha256
+from hashlib import blake2b
 from io import BytesIO
 from math import prod
 from operator import index
@@ -40,10 +40,10 @@ def digest(array: Any) -> bytes:
     array : numpy.ndarray
         Any shape and layout; not of objects. Type and shape are not hashed.
     """
-    state = sha256()
+    state = blake2b(digest_size=DIGEST_BYTES)
     if array.size and array.dtype.itemsize:
         _feed(state.update, array)
-    return state.digest()[:DIGEST_BYTES]
+    return state.digest()
 
 
 def _feed(sink: Sink, array: Any) -> None:

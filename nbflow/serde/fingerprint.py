@@ -8,7 +8,7 @@ set, an instance. What no codec takes counts by the name of its type.
 
 from __future__ import annotations
 
-from hashlib import sha256
+from hashlib import blake2b
 from typing import Any
 
 from msgspec.msgpack import Encoder, Ext
@@ -70,7 +70,7 @@ def _fingerprint(value: Any, gaps: list[str]) -> str:
     except (OverflowError, UnicodeEncodeError, _TooDeepError, RecursionError):
         gaps.clear()
         form = _careful(value, gaps, 2)
-    return sha256(form).hexdigest()[:32]
+    return blake2b(form, digest_size=16).hexdigest()
 
 
 def _flat_arguments(value: Any) -> list[Any] | None:

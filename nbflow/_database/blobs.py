@@ -101,7 +101,7 @@ class Blobs:
     """
 
     def __init__(self, path: str) -> None:
-        self.folder = blob_folder(path)
+        self.folder: Path = blob_folder(path)
         self._path = path
         self._lock = threading.Lock()
         self._numbers = count()

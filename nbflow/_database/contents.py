@@ -96,7 +96,7 @@ class Contents(ABC):
 
     def __init__(self, _opened_at: int = 0) -> None:
         self.spaces: dict[Namespace, dict[str, Held]] = {}
-        self.swept_at = 0
+        self.swept_at: int = 0
         self._lock = threading.Lock()
         self._is_loaded = False
         self._unplaced: dict[int, Held] = {}
@@ -266,7 +266,7 @@ class StoreContents(Contents):
 
     def __init__(self, _opened_at: int = 0) -> None:
         super().__init__()
-        self.places = 0
+        self.places: int = 0
 
     def _stored(self, database: Database) -> Iterator[Held]:
         shared: dict[Namespace, Namespace] = {}

@@ -63,7 +63,7 @@ class Database:
 
     def __init__(self, path: str, holder: str) -> None:
         self.path = path
-        self.payloads = Payloads(path, LogPast(self))
+        self.payloads: Payloads = Payloads(path, LogPast(self))
         self._users = 1
         self._ended = threading.Event()
         self._is_ending = False
@@ -75,7 +75,7 @@ class Database:
         except BaseException:
             self._lock.release()
             raise
-        self.writer = Writer(
+        self.writer: Writer = Writer(
             self._connection, path, self, mark_file=self._mark_file, mark=mark
         )
         self.writer.start()

@@ -47,7 +47,7 @@ class Link:
     __slots__ = ("seq",)
 
     def __init__(self, seq: int = 0) -> None:
-        self.seq = seq
+        self.seq: int = seq
 
 
 class Earlier(NamedTuple):

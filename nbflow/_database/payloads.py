@@ -160,7 +160,7 @@ class Payloads:
     """
 
     def __init__(self, path: str, past: Past, *, blobs: Blobs | None = None) -> None:
-        self.blobs = Blobs(path) if blobs is None else blobs
+        self.blobs: Blobs = Blobs(path) if blobs is None else blobs
         self._past = past
         self._history = History(self._newest)
 

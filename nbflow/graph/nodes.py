@@ -134,7 +134,7 @@ class NodeCall:
         self._node = node
         self._branches = tuple(branches)
         self._after = after
-        self.spec = replace(node.spec, func=self, kind="node")
+        self.spec: Spec = replace(node.spec, func=self, kind="node")
 
     def __nbflow_code__(self) -> Any:
         """Return what counts as the code of this call."""

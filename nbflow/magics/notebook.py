@@ -10,7 +10,7 @@ import time
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, cast
 
 from IPython.display import display
 
@@ -33,6 +33,7 @@ from nbflow.session.views import QuestionView
 from nbflow.session.wire import Setting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextvars import Context
 
     from IPython.core.display_functions import DisplayHandle
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from nbflow.session.session import Session
     from nbflow.session.views import RunView
     from nbflow.widgets.display import PanelDisplay
+
+    _Refusal: TypeAlias = Callable[..., NoReturn]
 
 __all__ = ["Notebook", "PendingResult"]
 
@@ -85,8 +88,17 @@ class PendingResult:
     def __repr__(self) -> str:
         return f"<{self._nbflow_text.splitlines()[0]}>"
 
-    __call__ = __iter__ = __len__ = __getitem__ = __bool__ = _refuse
-    __int__ = __float__ = __add__ = __radd__ = __mul__ = __contains__ = _refuse
+    __call__: _Refusal = _refuse
+    __iter__: _Refusal = _refuse
+    __len__: _Refusal = _refuse
+    __getitem__: _Refusal = _refuse
+    __bool__: _Refusal = _refuse
+    __int__: _Refusal = _refuse
+    __float__: _Refusal = _refuse
+    __add__: _Refusal = _refuse
+    __radd__: _Refusal = _refuse
+    __mul__: _Refusal = _refuse
+    __contains__: _Refusal = _refuse
 
 
 @dataclass(eq=False)

@@ -65,7 +65,7 @@ class Following:
     """
 
     def __init__(self, view: RunView | None = None) -> None:
-        self.telling = threading.RLock()
+        self.telling: threading.RLock = threading.RLock()
         self._view = view or RunView()
         self._queue: deque[Record] = deque()
         self._ears: list[_Ear] = []

@@ -181,9 +181,9 @@ class _Alarm:
     __slots__ = ("cancelled", "due", "notify")
 
     def __init__(self, due: float, notify: Callable[[], object]) -> None:
-        self.due = due
-        self.notify = notify
-        self.cancelled = False
+        self.due: float = due
+        self.notify: Callable[[], object] = notify
+        self.cancelled: bool = False
 
     def cancel(self) -> None:
         """Forget it."""

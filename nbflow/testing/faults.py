@@ -70,8 +70,8 @@ class FailingSaver(BaseCheckpointSaver):
         how: Literal["refuse", "disk"] = "refuse",
         for_good: bool = False,
     ) -> None:
-        self.saver = InMemorySaver() if saver is None else saver
-        self.written = 0
+        self.saver: BaseCheckpointSaver = InMemorySaver() if saver is None else saver
+        self.written: int = 0
         self.failed: list[Record] = []
         self._fails_at = {fails_at} if isinstance(fails_at, int) else set(fails_at)
         if min(self._fails_at, default=1) < 1:

@@ -77,7 +77,9 @@ class PanelDisplay:
         self._frontend = frontend or front_end()
         self._wants_panel = panel
         self._owns_following = not isinstance(source, Following)
-        self.following = source if isinstance(source, Following) else Following(source)
+        self.following: Following = (
+            source if isinstance(source, Following) else Following(source)
+        )
         self._panel: RunPanel | None = None
         view = self.following.view
         self._fit_panel(view)

@@ -14,9 +14,8 @@ import threading
 import time
 import weakref
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import anywidget
 import traitlets
 
 from nbflow.errors import InvalidAnswerError, NbflowError
@@ -36,6 +35,22 @@ if TYPE_CHECKING:
 
     from nbflow._events import Record
     from nbflow.session.views import RunView
+
+    _Text: TypeAlias = traitlets.Unicode[str, str | bytes]
+
+    class AnyWidget(traitlets.HasTraits):
+        """What of anywidget's class is used; ipywidgets, below it, has no types."""
+
+        comm: Any
+        layout: Any
+        model_id: str
+
+        def close(self) -> None: ...
+        def send(self, content: object, buffers: Any = None) -> None: ...
+        def on_msg(self, callback: Callable[[Any, Any, Any], object]) -> None: ...
+
+else:
+    from anywidget import AnyWidget
 
 __all__ = ["Commands", "RunPanel"]
 
@@ -71,7 +86,7 @@ class Commands:
     resume: Callable[[], object] | None = None
 
 
-class RunPanel(anywidget.AnyWidget):
+class RunPanel(AnyWidget):
     """A run, drawn while it happens, with the forms of its questions.
 
     Use it as any widget: display it, put it in a box, observe its traits. They
@@ -90,10 +105,10 @@ class RunPanel(anywidget.AnyWidget):
         What the page is sent; by default this installation's.
     """
 
-    run_id = traitlets.Unicode(help="Id of the run.")
-    thread_id = traitlets.Unicode(help="Thread of the run.")
-    workflow = traitlets.Unicode(help="Name of the run's entrypoint.")
-    status = traitlets.Unicode(
+    run_id: _Text = traitlets.Unicode(help="Id of the run.")
+    thread_id: _Text = traitlets.Unicode(help="Thread of the run.")
+    workflow: _Text = traitlets.Unicode(help="Name of the run's entrypoint.")
+    status: _Text = traitlets.Unicode(
         help="'running', 'interrupted', 'failed', 'cancelled', 'finished' or "
         "'superseded'."
     )

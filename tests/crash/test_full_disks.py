@@ -72,7 +72,7 @@ for round in range(int(sys.argv[2])):
         assert kept == sorted(set(kept)), "not in order"
     if len(kept) > 100:
         told.clear()
-        shutil.rmtree(path.parent / "there")
+        shutil.rmtree(path.parent)
     saver = DuckDBSaver(path)
     fill()
     try:

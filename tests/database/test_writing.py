@@ -198,7 +198,7 @@ TOO_LARGE = """
 """
 
 
-def test_a_row_that_does_not_fit_takes_no_earlier_row_with_it(
+def test_what_does_not_fit_takes_no_earlier_row_with_it(
     path: Path, run_child: RunChild
 ) -> None:
     child = run_child(TOO_LARGE, path)

@@ -126,8 +126,8 @@ class StoredPayload(Payload, frozen=True, eq=False, kw_only=True):
 
     load: Callable[[], bytes]
 
-    @property
-    def data(self) -> bytes:  # type: ignore[misc] # a field there, read anew here
+    @property  # type: ignore[misc] # a field there, read anew here
+    def data(self) -> bytes:
         """What is stored; read anew each time."""
         return self.load()
 

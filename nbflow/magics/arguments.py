@@ -111,7 +111,12 @@ _HOW: Final = (
         placeholder="FILE",
     ),
     Option(("--force",), "force", "go on though a stopped run's task holds the thread"),
-    Option(("--no-panel",), "panel", "show no panel", switched_to=False),
+    Option(
+        ("--no-panel",),
+        "panel",
+        "show the run as text, without a panel",
+        switched_to=False,
+    ),
 )
 """How a run is run, whether it begins or goes on: the fields of `RunOptions`."""
 

@@ -56,8 +56,8 @@ class PanelDisplay:
     setting : Setting, optional
         What it says besides the run.
     panel : bool, default True
-        Show the panel; otherwise, and where the front end is not built, only the
-        twin, which is then renewed each second.
+        Show the panel. Otherwise there is only its text, and where the front end is
+        not built only its twin; both are renewed each second.
     frontend : FrontEnd, optional
         What the page is sent; by default this installation's.
     """
@@ -162,6 +162,9 @@ class PanelDisplay:
         if self._wants_panel and self._frontend is None:
             setting = replace(setting, notes=(*setting.notes, NOT_BUILT))
         bundle = mime_bundle(view, setting, now=time.time_ns() // 1000)
+        if not self._wants_panel:
+            # JupyterLab would draw the run's own type as a panel.
+            return {"text/plain": bundle["text/plain"]}
         return bundle | (self._panel.widget_bundle() if self._panel else {})
 
 

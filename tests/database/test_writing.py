@@ -183,7 +183,7 @@ TOO_LARGE = """
     saver, told, gate = DuckDBSaver(sys.argv[1]), [], threading.Event()
     limit = os.path.getsize(sys.argv[1])
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-    many = [os.urandom(100_000).hex() for _ in range(limit // 100_000)]
+    many = [os.urandom(100_000).hex() for _ in range(limit // 100_000 + 2)]
 
     saver.append([], lambda _: gate.wait())
     for texts in ["a"], ["b"], many, ["c"]:

@@ -212,12 +212,17 @@ class TaskFinished(Struct, frozen=True):
     redacted : bool
         Whether the result held a secret, which was not stored: then the call runs
         again when the run is continued.
+    usage : dict of str to int or None
+        What the models that it called itself, in all its attempts, say they used:
+        ``input_tokens``, ``output_tokens`` and ``total_tokens``. None where none
+        reported.
     """
 
     call_id: str
     result: Payload
     cached: bool = False
     redacted: bool = False
+    usage: dict[str, int] | None = None
 
 
 class TaskFailed(Struct, frozen=True):
@@ -231,12 +236,15 @@ class TaskFailed(Struct, frozen=True):
         Its ``repr``.
     trace : str
         The traceback's text, the user's frames only.
+    usage : dict of str to int or None
+        As in `TaskFinished`.
     """
 
     call_id: str
     error: Payload
     text: str
     trace: str = ""
+    usage: dict[str, int] | None = None
 
 
 class TaskReplayed(Struct, frozen=True):

@@ -36,6 +36,9 @@ TASKS: Final = View(
         "error": "repr of what it raised, where it failed",
         "why": "in a continued run, why nothing recorded was used",
         "result_bytes": "size of its result as stored",
+        "input_tokens": "tokens that the models it called itself say they read, in all "
+        "its attempts; null where none reported",
+        "output_tokens": "tokens that they say they wrote; likewise",
         "called_seq": "seq of its newest call",
     },
     """
@@ -45,7 +48,7 @@ TASKS: Final = View(
         date_diff('microsecond', started_at, ended_at) / 1e6 AS run_seconds,
         date_diff('microsecond', called_at, started_at) / 1e6 AS wait_seconds,
         CASE status WHEN 'failed' THEN last_error END AS error,
-        c.why, result_bytes, called_seq
+        c.why, result_bytes, input_tokens, output_tokens, called_seq
     FROM (
         SELECT *, from_json(call, '{
             "parent_id": "VARCHAR", "kind": "VARCHAR", "args": "VARCHAR",
@@ -66,6 +69,8 @@ TASKS: Final = View(
                     FILTER (state IN ('finished', 'failed')) AS last_ended_at,
                 arg_max(detail ->> 'text', seq) FILTER (state = 'failed') AS last_error,
                 arg_max(value_bytes, seq) FILTER (state = 'finished') AS result_bytes,
+                sum((usage ->> 'input_tokens')::BIGINT)::BIGINT AS input_tokens,
+                sum((usage ->> 'output_tokens')::BIGINT)::BIGINT AS output_tokens,
                 max(seq) FILTER (called) AS called_seq
             FROM (
                 SELECT *, kind = 'TaskCalled' AS called,
@@ -76,7 +81,9 @@ TASKS: Final = View(
                         WHEN kind = 'TaskFinished' THEN 'finished'
                         WHEN kind = 'TaskFailed' THEN 'failed'
                         WHEN kind = 'TaskDropped' THEN 'dropped' END AS state,
-                    state = 'running' AND kind <> 'TaskRetried' AS begins
+                    state = 'running' AND kind <> 'TaskRetried' AS begins,
+                    CASE WHEN state IN ('finished', 'failed')
+                        THEN detail -> 'usage' END AS usage
                 FROM events WHERE kind IN ('TaskCalled', 'TaskAttempted', 'TaskRetried',
                     'TaskFinished', 'TaskFailed', 'TaskReplayed', 'TaskDropped')
             )

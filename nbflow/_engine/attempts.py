@@ -14,12 +14,15 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from nbflow._engine import clock
 from nbflow._engine.context import RunContext, Scope, enter
 from nbflow._engine.inject import injected
 from nbflow._engine.interrupts import of_group, swallowed
 from nbflow._engine.retry import policy_for, wait_before
 from nbflow._engine.timeouts import await_in_time, call_in_time
+from nbflow._engine.usage import usage_of
 from nbflow._events import TaskAttempted, TaskDropped, TaskFinished, TaskRetried
 from nbflow.errors import (
     GraphBubbleUp,
@@ -52,7 +55,7 @@ def perform(run: Run, call: Call) -> None:
     finally:
         run.ended(call, attempts.scope)
     try:
-        event = _end(run, call, value, error)
+        event = _end(run, call, attempts.scope, value, error)
         if call.cached is not None and isinstance(event, TaskFinished):
             call.cached.keep(value)
         if event is not None:
@@ -80,7 +83,7 @@ async def perform_async(run: Run, call: Call) -> None:
     finally:
         run.ended(call, attempts.scope)
     try:
-        event = _end(run, call, value, error)
+        event = _end(run, call, attempts.scope, value, error)
         if call.cached is not None and isinstance(event, TaskFinished):
             await call.cached.akeep(value)
         if event is not None and run.log.waits:
@@ -294,16 +297,19 @@ def _was_asked_for(run: Run) -> bool:
 
 
 def _end(
-    run: Run, call: Call, value: Any, error: BaseException | None
+    run: Run, call: Call, scope: Scope, value: Any, error: BaseException | None
 ) -> TaskFinished | TaskFailed | TaskDropped | None:
     if error is None:
-        return run.log.finished(call.event.call_id, value, task=call.name)
+        usage = usage_of(scope, value, call.args, call.kwargs)
+        return run.log.finished(call.event.call_id, value, task=call.name, usage=usage)
     if isinstance(error, GraphBubbleUp):
         return None
     if isinstance(error, asyncio.CancelledError):
         return TaskDropped(call.event.call_id)  # the body took the call back
     note(error, call.name, call.event.call_id)
-    return run.failed(call.event, error)
+    failed = run.failed(call.event, error)
+    usage = usage_of(scope)
+    return failed if usage is None else structs.replace(failed, usage=usage)
 
 
 async def _committed(run: Run, event: TaskFinished | TaskFailed | TaskDropped) -> None:

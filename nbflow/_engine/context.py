@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from nbflow._engine.run import Run, Settings
     from nbflow._engine.timeouts import Deadline
+    from nbflow._engine.usage import Usage
     from nbflow._values import Interrupt
 
 __all__ = ["RunContext", "Scope", "current", "enter", "require"]
@@ -69,12 +70,15 @@ class Scope:
         What bounds the attempt in time.
     cached : bool
         Whether the body's result came from the cache.
+    usage : Usage or None
+        What the models called in the body, in all its attempts, say they used.
     """
 
     keeps = False
     left = ""
     deadline: Deadline | None = None
     cached = False
+    usage: Usage | None = None
     settings: Settings | None = None
     branch: tuple[str, ...] = ()
     fresh = False
@@ -128,8 +132,10 @@ class Scope:
         scope.holds_place = self.lend()
         scope.keeps = self.keeps
         self.left = "another attempt was made"
-        # A question is pending whatever becomes of the attempt that asked it.
+        # A question is pending, and a model has worked, whatever becomes of the
+        # attempt that asked it.
         scope.asked = self.asked
+        scope.usage = self.usage
         scope.asked_at = self.asked_at
         return scope
 
@@ -146,6 +152,11 @@ class Scope:
     def begin(self) -> None:
         """Note whose calls are the body's own: called where the body runs."""
         self._owner = _line(self.loop)
+
+    @property
+    def has_called(self) -> bool:
+        """Whether the body called anything."""
+        return self._index > 0 or self._lanes > 0
 
     @property
     def place(self) -> str:

@@ -11,6 +11,7 @@ from nbflow._engine.begin import Settled, begin
 from nbflow._engine.drive import End, drive, drive_async
 from nbflow._engine.pool import pool
 from nbflow._engine.tokens import listen_to_models
+from nbflow._engine.usage import hear_usage
 from nbflow._events import RunInterrupted
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def execute(definition: Definition, given: Any, options: Options) -> Ended:
         return ready
     if _stops_before(definition, ready, options):
         return _stop(ready)
+    hear_usage()
     if options.watch.tokens:
         listen_to_models()
     return drive(ready.run, definition.spec, ready.given)
@@ -56,6 +58,7 @@ async def execute_async(definition: Definition, given: Any, options: Options) ->
         return ready
     if _stops_before(definition, ready, options):
         return await asyncio.to_thread(_stop, ready)
+    hear_usage()
     if options.watch.tokens:
         listen_to_models()
     return await drive_async(ready.run, definition.spec, ready.given)

@@ -1,4 +1,4 @@
-"""What LangChain's chat models call back; imported only where somebody reads along.
+"""What LangChain's chat models call back; imported only where one may be called.
 
 Importing this imports langchain-core.
 """
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from langchain_core.messages import BaseMessage
+    from langchain_core.messages.ai import UsageMetadata
     from langchain_core.outputs import LLMResult
 
     from nbflow._engine.context import RunContext
 
-__all__ = ["TokenCallback"]
+__all__ = ["TokenCallback", "UsageCallback"]
 
 _NO_STREAM = "nostream"
 
@@ -120,3 +121,30 @@ class TokenCallback(BaseCallbackHandler, _StreamingCallbackHandler[Any]):
     def _forget(self, run_id: UUID) -> None:
         self._models.pop(run_id, None)
         self._begun.discard(run_id)
+
+
+class UsageCallback(BaseCallbackHandler):
+    """Tell what each chat model says it used.
+
+    Parameters
+    ----------
+    note : callable
+        Takes the id of the model's message and what it reports; called in the
+        context that the model was called in.
+    """
+
+    run_inline = True  # in that context
+    ignore_chain = ignore_retriever = ignore_agent = ignore_chat_model = True
+    ignore_custom_event = True
+
+    def __init__(self, note: Callable[[str | None, UsageMetadata], None]) -> None:
+        self._note = note
+
+    def on_llm_end(self, response: LLMResult, **_: Any) -> None:
+        """Tell what the first answer reports: that is the whole call's."""
+        for generation in response.generations[:1]:
+            if generation and isinstance(generation[0], ChatGeneration):
+                message = generation[0].message
+                usage = getattr(message, "usage_metadata", None)
+                if usage:
+                    self._note(message.id, usage)

@@ -114,9 +114,15 @@ class Log:
         return payload
 
     def finished(
-        self, call_id: str, value: Any, *, task: str, cached: bool = False
+        self,
+        call_id: str,
+        value: Any,
+        *,
+        task: str,
+        cached: bool = False,
+        usage: dict[str, int] | None = None,
     ) -> TaskFinished:
-        """Return the event of a call that returned.
+        """Return the event of a call that returned; `usage` is what its models used.
 
         Raises
         ------
@@ -124,7 +130,7 @@ class Log:
             Its result can't be stored.
         """
         payload, secrets = self._encoded(value, "result", task)
-        return TaskFinished(call_id, payload, cached, bool(secrets))
+        return TaskFinished(call_id, payload, cached, bool(secrets), usage)
 
     def _encoded(
         self, value: Any, root: str, task: str

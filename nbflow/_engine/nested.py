@@ -24,6 +24,7 @@ from nbflow._engine.interrupts import swallowed
 from nbflow._engine.log import NEXT_RUN
 from nbflow._engine.recorded import Missing
 from nbflow._engine.run import Failure
+from nbflow._engine.usage import usage_of
 from nbflow._events import NestedSaved, TaskCalled, TaskDropped
 from nbflow._values import FinalValue
 from nbflow.errors import GraphBubbleUp, GraphInterrupt
@@ -193,7 +194,13 @@ def _finished(nested: Nested, value: Any) -> Any:
     save = value
     if isinstance(value, FinalValue):
         value, save = value.value, value.save
-    finished = log.finished(event.call_id, value, task=event.name, cached=scope.cached)
+    finished = log.finished(
+        event.call_id,
+        value,
+        task=event.name,
+        cached=scope.cached,
+        usage=usage_of(scope),
+    )
     if nested.definition.keeps:
         saved = log.payload(save, root="save", task=event.name, missing=NEXT_RUN)
         log.write(NestedSaved(nested.namespace, scope.place, saved))
@@ -214,7 +221,9 @@ def _failed(nested: Nested, error: BaseException) -> None:
     future.seen = True
     event = nested.event
     run.note_failure(event.call_id, Failure(error, future, event.parent_id))
-    run.log.write_outcome(run.failed(event, error))
+    failed = run.failed(event, error)
+    usage = usage_of(nested.scope)
+    run.log.write_outcome(failed if usage is None else replace(failed, usage=usage))
 
 
 def _previous(nested: Nested) -> Any:

@@ -172,8 +172,8 @@ class _Draft:
                 self._update(call_id, status="waiting", error=plain(text, _ROW_LIMIT))
             case TaskFinished():
                 self._finish(event, at)
-            case TaskFailed(call_id=call_id, text=text):
-                self._fail(call_id, text, at)
+            case TaskFailed():
+                self._fail(event, at)
             case TaskReplayed(call_id=call_id, diverged=diverged):
                 self._update(call_id, replayed=True, diverged=diverged)
             case TaskDropped(call_id=call_id):
@@ -273,6 +273,8 @@ class _Draft:
                 attempts=attempts if event.waiting else attempts + 1,
                 why=event.why,
                 aside=event.aside,
+                input_tokens=0 if before is None else before.input_tokens,
+                output_tokens=0 if before is None else before.output_tokens,
             )
         )
 
@@ -298,10 +300,23 @@ class _Draft:
                 result=text_of(event.result, _ROW_LIMIT),
                 error="",
             )
+            self._use(event)
 
-    def _fail(self, call_id: str, text: str, at: int) -> None:
-        error = plain(text, _ROW_LIMIT)
-        self._update(call_id, status="failed", ended_at=at, error=error, result="")
+    def _fail(self, event: TaskFailed, at: int) -> None:
+        error = plain(event.text, _ROW_LIMIT)
+        self._update(
+            event.call_id, status="failed", ended_at=at, error=error, result=""
+        )
+        self._use(event)
+
+    def _use(self, event: TaskFinished | TaskFailed) -> None:
+        call = self._known().get(event.call_id)
+        if call is not None and event.usage is not None:
+            self._update(
+                event.call_id,
+                input_tokens=call.input_tokens + event.usage["input_tokens"],
+                output_tokens=call.output_tokens + event.usage["output_tokens"],
+            )
 
     def cancel_open_calls(self) -> None:
         for call in tuple(self._known().values()):

@@ -148,18 +148,23 @@ def _asked(question: Question) -> tuple[str, ...]:
 
 
 def tasks_report(view: RunView) -> Report:
-    """List the task calls of a run, in the order of first calls."""
+    """List the task calls of a run, in the order of first calls.
+
+    What models used has columns where one of them reported it.
+    """
+    calls = tuple(view.calls.values())
+    has_tokens = any(call.input_tokens or call.output_tokens for call in calls)
     columns = (
         *("task", "arguments", "status", "seconds", "waited", "attempts", "from"),
+        *(("input tokens", "output tokens") if has_tokens else ()),
         "error",
     )
     title = f"Tasks of run {view.run_id[:8]} on thread {view.thread_id!r}"
-    return _report(
-        f"{title}, {view.status}", columns, map(_task, view.calls.values()), "none."
-    )
+    rows = (_task(call, has_tokens=has_tokens) for call in calls)
+    return _report(f"{title}, {view.status}", columns, rows, "none.")
 
 
-def _task(call: CallView) -> tuple[str, ...]:
+def _task(call: CallView, *, has_tokens: bool) -> tuple[str, ...]:
     began, ended = call.started_at, call.ended_at
     origin = "cache" if call.cached else "log" if call.replayed else ""
     return (
@@ -170,8 +175,17 @@ def _task(call: CallView) -> tuple[str, ...]:
         "" if began is None else _seconds(began - call.called_at),
         str(call.attempts),
         origin,
+        *(
+            (_count(call.input_tokens), _count(call.output_tokens))
+            if has_tokens
+            else ()
+        ),
         call.error,
     )
+
+
+def _count(tokens: int) -> str:
+    return f"{tokens:,}" if tokens else ""
 
 
 def sizes_report(sizes: Iterable[ThreadSize]) -> Report:

@@ -61,6 +61,9 @@ class CallView:
     aside : bool
         It was called from another thread or asyncio task than its parent's body
         itself: its place among its siblings means nothing.
+    input_tokens, output_tokens : int
+        What the models that it called itself say they read and wrote, over all
+        stretches of the run; 0 where none reported.
     """
 
     call_id: str
@@ -80,6 +83,8 @@ class CallView:
     aside: bool = False
     result: str = ""
     error: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

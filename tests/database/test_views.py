@@ -93,6 +93,14 @@ def log(path: Path) -> Iterator[Log]:
         yield Log(saver, connection)
 
 
+def used(given: int, taken: int) -> dict[str, int]:
+    return {
+        "input_tokens": given,
+        "output_tokens": taken,
+        "total_tokens": given + taken,
+    }
+
+
 def test_runs_tell_their_status_and_time(log: Log) -> None:
     log.add("t", "a", started("a"), RunFinished(Payload(b"x"), None, "a-out"))
     log.add("t", "b", started("b", 1, "a"), RunFailed(ERROR, "ValueError()"))
@@ -298,3 +306,20 @@ def test_threads_tell_what_the_heads_tell(log: Log) -> None:
             ]
 
     agree()
+
+
+def test_tasks_sum_the_tokens_of_every_outcome_and_tell_none_from_zero(
+    log: Log,
+) -> None:
+    log.add("t", "r", started("r"), called("a"))
+    log.add("t", "r", TaskFailed("a", ERROR, "KeyError()", usage=used(5, 2)))
+    log.add("t", "r", RunFailed(ERROR, "KeyError()"), RunResumed("essay", "body-1"))
+    log.add("t", "r", called("a", why="failed"))
+    log.add("t", "r", TaskFinished("a", Payload(b"1"), usage=used(100, 0)))
+    log.add("t", "r", called("b"), TaskFinished("b", Payload(b"1")))
+
+    found = log.ask(
+        "SELECT call_id, input_tokens, output_tokens FROM tasks ORDER BY called_seq"
+    )
+
+    assert found == [("a", 105, 2), ("b", None, None)]

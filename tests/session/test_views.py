@@ -39,6 +39,7 @@ from nbflow._events import (
 from nbflow._values import Payload
 from nbflow.serde import encode
 from nbflow.session.folding import fold, settled
+from nbflow.session.reports import tasks_report
 from nbflow.session.texts import plain, text_of
 from nbflow.session.views import STREAM_KEPT, Counts, RunView
 
@@ -327,6 +328,24 @@ def test_waiting_attempts_and_retries_are_told_apart(log: RunLog) -> None:
     assert (failed.status, failed.error) == ("waiting", "OSError('net')")
     assert (again.status, again.attempts, again.error) == ("finished", 2, "")
     assert again.started_at == began.started_at
+
+
+def test_tokens_of_a_call_are_summed_over_the_stretches_of_a_run(log: RunLog) -> None:
+    used = {"input_tokens": 1_000, "output_tokens": 2, "total_tokens": 1_002}
+    log.start().call("a").add(TaskFailed("a", Payload(None), "OSError()", usage=used))
+    log.fail_run().resume().call("a", why="failed")
+
+    view = log.add(TaskFinished("a", Payload(None), usage=used)).view
+
+    assert (view.calls["a"].input_tokens, view.calls["a"].output_tokens) == (2_000, 4)
+    assert "2,000" in tasks_report(view).rows[0]
+    assert "output tokens" in tasks_report(view).columns
+
+
+def test_tasks_that_report_no_tokens_are_listed_without_them(log: RunLog) -> None:
+    view = log.start().call("a").finish("a").view
+
+    assert "input tokens" not in tasks_report(view).columns
 
 
 def test_a_question_interrupts_its_call_and_the_calls_above_it(log: RunLog) -> None:

@@ -6,6 +6,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from nbflow._engine.control import RunControl
 from nbflow._engine.inject import as_context
 from nbflow._engine.options import Options, Watch, options_from
 from nbflow._engine.streaming.shape import Shape, shape_of
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from nbflow._engine.begin import Definition
-    from nbflow._engine.control import RunControl
     from nbflow._engine.run import Run
     from nbflow._values import Durability, StreamMode
 
@@ -55,7 +55,7 @@ class Asked:
         ValueError
             A mode, a key or the version is unknown.
         """
-        after = _names(self.interrupt_after)
+        after = _names("interrupt_after", self.interrupt_after)
         return shape_of(
             self.stream_mode,
             default=default,
@@ -87,6 +87,8 @@ class Asked:
             An argument is not what it has to be; the error names it.
         """
         durability = self._durability()
+        if self.control is not None and not isinstance(self.control, RunControl):
+            raise TypeError(f"control must be a RunControl, not {self.control!r}")
         if durability is not None and definition.saver is None:
             warnings.warn(
                 "`durability` has no effect when no checkpointer is present.",
@@ -98,8 +100,8 @@ class Asked:
             context=as_context(definition.context_schema, self.context),
             watch=self._watch(joining),
             control=self.control,
-            interrupt_before=_names(self.interrupt_before),
-            interrupt_after=_names(self.interrupt_after),
+            interrupt_before=_names("interrupt_before", self.interrupt_before),
+            interrupt_after=_names("interrupt_after", self.interrupt_after),
         )
 
     def _watch(self, joining: tuple[Callable[[Run], None], ...]) -> Watch:
@@ -135,5 +137,9 @@ class Asked:
         return "async" if during else "exit"
 
 
-def _names(given: str | Sequence[str] | None) -> tuple[str, ...]:
-    return () if given is None else (given,) if isinstance(given, str) else tuple(given)
+def _names(argument: str, given: str | Sequence[str] | None) -> tuple[str, ...]:
+    if given is None or isinstance(given, str):
+        return () if given is None else (given,)
+    if not isinstance(given, list | tuple | set | frozenset):
+        raise TypeError(f"{argument} must be '*' or a list of names, not {given!r}")
+    return tuple(given)

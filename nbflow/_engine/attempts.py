@@ -20,7 +20,9 @@ from nbflow._engine import clock
 from nbflow._engine.context import RunContext, Scope, enter
 from nbflow._engine.inject import injected
 from nbflow._engine.interrupts import of_group, swallowed
+from nbflow._engine.trace import error_text
 from nbflow._engine.retry import policy_for, wait_before
+from nbflow._engine.trace import error_text
 from nbflow._engine.timeouts import await_in_time, call_in_time
 from nbflow._engine.usage import usage_of
 from nbflow._events import TaskAttempted, TaskDropped, TaskFinished, TaskRetried
@@ -251,8 +253,8 @@ class Attempts:
         policy = policy_for(self._spec.retry, error)
         if policy is None or attempt >= policy.max_attempts:
             return None
-        delay = wait_before(policy, attempt, random.random)
-        self._context.run.log.write(TaskRetried(call_id, attempt, repr(error), delay))
+        delay, text = wait_before(policy, attempt, random.random), error_text(error)
+        self._context.run.log.write(TaskRetried(call_id, attempt, text, delay))
         return delay
 
     def _begin_again(self, error: Exception) -> None:
@@ -304,8 +306,9 @@ def _end(
         return run.log.finished(call.event.call_id, value, task=call.name, usage=usage)
     if isinstance(error, GraphBubbleUp):
         return None
-    if isinstance(error, asyncio.CancelledError):
-        return TaskDropped(call.event.call_id)  # the body took the call back
+    if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+        # The body took the call back, or a person the run: it has no outcome.
+        return TaskDropped(call.event.call_id)
     note(error, call.name, call.event.call_id)
     failed = run.failed(call.event, error)
     usage = usage_of(scope)
@@ -335,11 +338,11 @@ def _unstored(
     # either, the store is broken, and the run fails with the store's error.
     if error is not None and not isinstance(error, GraphInterrupt):
         broken.add_note(
-            f"While the failure of task {call.name!r} was stored: {error!r}"
+            f"While the failure of task {call.name!r} was stored: {error_text(error)}"
         )
         return None, broken
     try:
         run.log.write(run.failed(call.event, broken))
     except Exception as again:  # noqa: BLE001 - the store's, once more
-        broken.add_note(f"The store refused this failure too: {again!r}")
+        broken.add_note(f"The store refused this failure too: {error_text(again)}")
     return None, broken

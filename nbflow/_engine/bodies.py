@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from nbflow._engine.context import RunContext
     from nbflow._engine.spec import Spec
 
-__all__ = ["await_body", "call_body"]
+__all__ = ["await_body", "await_end", "call_body"]
 
 
 def call_body(context: RunContext, spec: Spec, given: Any) -> Any:
@@ -36,3 +36,17 @@ async def await_body(context: RunContext, spec: Spec, given: Any) -> Any:
     finally:
         context.scope.asked_at = attempts.scope.asked_at
         attempts.scope.leave()
+
+
+async def await_end(
+    context: RunContext, spec: Spec, given: Any
+) -> tuple[Any, BaseException | None]:
+    """Like `await_body`, and return what would end more than the body.
+
+    One of these exceptions that left an asyncio task would end its event loop, and
+    with it everything else that runs there: a whole kernel, in a notebook.
+    """
+    try:
+        return await await_body(context, spec, given), None
+    except (KeyboardInterrupt, SystemExit, GeneratorExit) as error:
+        return None, error

@@ -79,7 +79,13 @@ def read_command(name: str, command: Command[Any]) -> Command[Any] | NewInput:
 
 
 def _listed(goto: Any) -> Sequence[Any]:
-    return (goto,) if isinstance(goto, str | Send) else tuple(goto)
+    if isinstance(goto, list | tuple):
+        return goto
+    if not isinstance(goto, str | Send):
+        raise InvalidUpdateError(
+            f"goto must be a Send, a name or a list of these, not {goto!r}."
+        )
+    return (goto,)
 
 
 def _input(name: str, goto: Sequence[Any]) -> Any:

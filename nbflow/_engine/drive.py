@@ -16,13 +16,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from nbflow._engine.attempts import note
-from nbflow._engine.bodies import await_body, call_body
+from nbflow._engine.bodies import await_end, call_body
 from nbflow._engine.context import RunContext, Scope
 from nbflow._engine.futures import AsyncFuture
 from nbflow._engine.ids import new_checkpoint_id
 from nbflow._engine.interrupts import warn_swallowed
 from nbflow._engine.log import NEXT_RUN
-from nbflow._engine.trace import user_trace
+from nbflow._engine.trace import error_text, user_trace
 from nbflow._events import RunCancelled, RunFailed, RunFinished, RunInterrupted
 from nbflow._values import FinalValue
 from nbflow.errors import GraphDrained, GraphInterrupt, NbflowWarning, RunStopped
@@ -97,10 +97,10 @@ async def drive_async(run: Run, spec: Spec, given: Any) -> End:
     loop = asyncio.get_running_loop()
     scope = root_scope(run, loop=loop)
     value, raised = None, None
-    body = loop.create_task(await_body(RunContext(run, scope), spec, given))
+    body = loop.create_task(await_end(RunContext(run, scope), spec, given))
     run.adopt(body, loop)
     try:
-        value = await body
+        value, raised = await body
     except BaseException as error:  # noqa: BLE001 - the user's; it becomes the run's end
         raised = error
     end = _first_end(run, value, raised)
@@ -223,7 +223,7 @@ def _failed(run: Run, error: BaseException) -> End:
     note(error, run.settings.workflow, run.settings.run_id)
     payload = run.log.payload(error, root="error", task=run.settings.workflow)
     causes = tuple(sorted(_causes(run, error)))
-    run.log.end(RunFailed(payload, repr(error), user_trace(error), causes))
+    run.log.end(RunFailed(payload, error_text(error), user_trace(error), causes))
     return End("failed", error=error)
 
 
@@ -293,7 +293,7 @@ def _warn_unseen(run: Run) -> None:
         if not (failure.future.seen or getattr(failure.future, "peeked", False)):
             warnings.warn(
                 f"A task of {run.settings.workflow!r} failed, and nobody asked for its "
-                f"result: {failure.error!r} (call {call_id}).",
+                f"result: {error_text(failure.error)} (call {call_id}).",
                 NbflowWarning,
                 stacklevel=2,
             )

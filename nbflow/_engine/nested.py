@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from nbflow import serde
-from nbflow._engine.bodies import await_body, call_body
+from nbflow._engine.bodies import await_end, call_body
 from nbflow._engine.context import RunContext, Scope
 from nbflow._engine.execution import in_thread
 from nbflow._engine.futures import SyncFuture
@@ -173,17 +173,23 @@ async def perform_async(nested: Nested, context: Context | None = None) -> Any:
     if not spec.is_async:
         return await in_thread(partial(perform, nested, held))
     loop = asyncio.get_running_loop()
-    coroutine = await_body(nested.inner, spec, nested.given)
+    coroutine = await_end(nested.inner, spec, nested.given)
     body = loop.create_task(coroutine, context=held)
     nested.run.adopt(body, loop)
     try:
-        value = await body
+        value = _value_of(*await body)
     except BaseException as error:
         if not body.done():
             body.cancel()
         await asyncio.to_thread(_failed, nested, error)
         raise
     return await asyncio.to_thread(_finished, nested, value)
+
+
+def _value_of(value: Any, raised: BaseException | None) -> Any:
+    if raised is not None:
+        raise raised
+    return value
 
 
 def _finished(nested: Nested, value: Any) -> Any:
@@ -212,10 +218,11 @@ def _failed(nested: Nested, error: BaseException) -> None:
     above, run = nested.around.scope, nested.run
     if isinstance(error, GraphInterrupt):
         above.asked.extend(nested.scope.asked or error.interrupts)
-    if isinstance(error, asyncio.CancelledError):
+    stopped = isinstance(error, asyncio.CancelledError | KeyboardInterrupt)
+    if stopped:
         # What was cancelled has no outcome: it runs again when the run goes on.
         run.log.write(TaskDropped(nested.event.call_id))
-    if isinstance(error, GraphBubbleUp | asyncio.CancelledError):
+    if stopped or isinstance(error, GraphBubbleUp):
         return
     future: SyncFuture[Any] = SyncFuture()
     future.seen = True

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nbflow._engine.control import RunControl
     from nbflow._events import Record
 
-__all__ = ["Options", "Watch", "options_from"]
+__all__ = ["Options", "Watch", "limit_of", "options_from"]
 
 _DEFAULT_RECURSION_LIMIT = 10_007
 _OWN_KEYS = frozenset(
@@ -116,15 +116,12 @@ def options_from(
     # It names where this run begins: runs that are begun inside have their own.
     checkpoint_id = configurable.pop("checkpoint_id", None)
     thread_id = configurable.get("thread_id")
-    limit = merged.get("max_concurrency") or DEFAULT_MAX_CONCURRENCY
-    if not isinstance(limit, int) or limit < 1:
-        raise ValueError(f"max_concurrency must be an int of at least 1, not {limit!r}")
     return Options(
         # Records of no thread, such as a store's items, have an empty one.
         thread_id=None if thread_id is None else str(thread_id) or None,
         config=merged,
         metadata=_metadata(merged),
-        max_concurrency=limit,
+        max_concurrency=limit_of(merged) or DEFAULT_MAX_CONCURRENCY,
         durability=_one_of(
             "durability",
             durability or configurable.get("__pregel_durability", "async"),
@@ -143,6 +140,20 @@ def options_from(
     )
 
 
+def limit_of(config: Mapping[str, Any] | None) -> int | None:
+    """Return a config's ``max_concurrency``; None where it has none.
+
+    Raises
+    ------
+    ValueError
+        It is no int of at least 1.
+    """
+    limit = (config or {}).get("max_concurrency")
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise ValueError(f"max_concurrency must be an int of at least 1, not {limit!r}")
+    return limit
+
+
 def _merged(config: Mapping[str, Any] | None) -> dict[str, Any]:
     if config is not None and not hasattr(config, "keys"):
         raise TypeError(
@@ -151,10 +162,17 @@ def _merged(config: Mapping[str, Any] | None) -> dict[str, Any]:
         )
     around = current()
     outer: Mapping[str, Any] = {} if around is None else around.settings.config
-    merged = {**outer, **(config or {})}
-    configurable = {**outer.get("configurable", {}), **merged.get("configurable", {})}
+    # LangChain's rule: a key that is None was not given.
+    given = {k: v for k, v in (config or {}).items() if v is not None}
+    for key in ("configurable", "metadata"):
+        if not hasattr(given.get(key, {}), "keys"):
+            raise TypeError(f"config[{key!r}] must be a dict, not {given[key]!r}")
+    merged = {**outer, **given}
+    configurable = {**outer.get("configurable", {}), **given.get("configurable", {})}
     merged["configurable"] = configurable
     limit = merged.setdefault("recursion_limit", _recursion_limit())
+    if not isinstance(limit, int):
+        raise TypeError(f"recursion_limit must be an int, not {limit!r}")
     if limit < 1:
         raise ValueError("recursion_limit must be at least 1")
     return merged

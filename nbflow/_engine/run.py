@@ -27,7 +27,7 @@ from nbflow._engine.ids import digest
 from nbflow._engine.lending import lend_place
 from nbflow._engine.pool import pool
 from nbflow._engine.recorded import Blocked, Diverged, Found, Missing
-from nbflow._engine.trace import caller_line, user_trace
+from nbflow._engine.trace import caller_line, error_text, user_trace
 from nbflow._events import (
     CodeSeen,
     TaskCalled,
@@ -433,7 +433,9 @@ class Run(Ending):
             call.parent.deadline.move()
         if isinstance(error, GraphInterrupt):
             call.parent.asked.extend(error.interrupts)
-        elif isinstance(error, Exception):
+        elif error is not None and (
+            isinstance(error, Exception) or isinstance(event, TaskFailed)
+        ):
             failure = Failure(error, call.future, call.event.parent_id)
             self.note_failure(call.event.call_id, failure)
         self._forget_child(call)
@@ -457,7 +459,8 @@ class Run(Ending):
     def failed(self, event: TaskCalled, error: BaseException) -> TaskFailed:
         """Return the event of a call that raised."""
         payload = self.log.payload(error, root="error", task=event.name)
-        return TaskFailed(event.call_id, payload, repr(error), user_trace(error))
+        text, trace = error_text(error), user_trace(error)
+        return TaskFailed(event.call_id, payload, text, trace)
 
     def note_failure(self, call_id: str, failure: Failure) -> None:
         """Remember a failure: the run's end asks who has seen it."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import FrameType
 
-__all__ = ["caller_line", "is_ours", "user_trace"]
+__all__ = ["caller_line", "error_text", "is_ours", "user_trace"]
 
 _OURS = str(Path(__file__).parent.parent)
 _MACHINERY = tuple(
@@ -40,7 +40,21 @@ def user_trace(error: BaseException) -> str:
         )
         todo.extend(p for p in (part.__cause__, part.__context__) if p is not None)
         todo.extend(part.exceptions or ())
-    return "".join(shown.format())
+    return _storable("".join(shown.format()))
+
+
+def error_text(error: BaseException) -> str:
+    """Return an exception as text, whatever its class makes of `repr`."""
+    try:
+        return _storable(repr(error))
+    except Exception as broken:  # noqa: BLE001 - the user's own __repr__
+        name = type(error).__name__
+        return f"{name}(<its __repr__ raised {type(broken).__name__}>)"
+
+
+def _storable(text: str) -> str:
+    # Halves of surrogate pairs, as in names of files, are no UTF-8.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def caller_line() -> str:

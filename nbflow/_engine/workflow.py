@@ -17,6 +17,7 @@ from nbflow._engine.batching import (
 from nbflow._engine.caching import namespace_of
 from nbflow._engine.code import code_of
 from nbflow._engine.execution import execute, execute_async
+from nbflow._engine.options import limit_of
 from nbflow._engine.reading import Reading
 from nbflow._engine.threads import Threads
 
@@ -359,7 +360,7 @@ class Workflow(Threads, Generic[InputT, OutputT]):
             else partial(self._one(configs[number], arguments, runs).result, given)
             for number, given in enumerate(inputs)
         ]
-        limit = (configs[0] or {}).get("max_concurrency") if configs else None
+        limit = limit_of(configs[0]) if configs else None
         try:
             return batched(works, limit=limit, return_exceptions=return_exceptions)
         except KeyboardInterrupt:
@@ -384,7 +385,7 @@ class Workflow(Threads, Generic[InputT, OutputT]):
             else partial(self.ainvoke, given, configs[number], **arguments)
             for number, given in enumerate(inputs)
         ]
-        limit = (configs[0] or {}).get("max_concurrency") if configs else None
+        limit = limit_of(configs[0]) if configs else None
         return await batched_async(
             works, limit=limit, return_exceptions=return_exceptions
         )

@@ -73,16 +73,19 @@ async def test_a_drained_run_finishes_what_runs_and_begins_nothing_else(
 def test_draining_drops_what_stands_in_line(
     saver: InMemorySaver, config: Config
 ) -> None:
-    control = RunControl()
+    control, all_called = RunControl(), threading.Event()
 
     @task
     def work(number: int) -> int:
+        all_called.wait(10)
         control.request_drain()
         return number
 
     @entrypoint(checkpointer=saver)
     def workflow(count: int) -> int:
-        return sum(future.result() for future in [work(n) for n in range(count)])
+        futures = [work(number) for number in range(count)]
+        all_called.set()
+        return sum(future.result() for future in futures)
 
     with pytest.raises(GraphDrained):
         workflow.invoke(5, {**config, "max_concurrency": 1}, control=control)

@@ -20,11 +20,12 @@ from nbflow.errors import (
     UnstorableValueError,
 )
 from nbflow.func import entrypoint, task
-from nbflow.types import Command, interrupt
+from nbflow.types import Command, RetryPolicy, interrupt
 
 if TYPE_CHECKING:
     from nbflow._engine.run import Run
     from nbflow._engine.workflow import Workflow
+    from nbflow.checkpoint.base import BaseCheckpointSaver
     from nbflow.checkpoint.memory import InMemorySaver
 
 Config = dict[str, Any]
@@ -370,7 +371,10 @@ def test_a_call_that_begins_while_its_run_is_stopped_keeps_nobody_waiting(
     ended = workflow.execute("go", options_from(config, watch=watch))
 
     monkeypatch.undo()
-    after = entrypoint(checkpointer=saver)(lambda given: given)
+
+    @entrypoint(checkpointer=saver)
+    def after(given: str) -> str:
+        return given
 
     assert getattr(ended, "status", None) == "cancelled"
     assert invoke_when_free(after, config, "free") == "free"
@@ -543,3 +547,145 @@ def test_a_class_that_an_annotation_names_is_rebuilt_on_replay(
     result = workflow.invoke(Command(resume="yes"), config)
 
     assert result == "True x"
+
+
+class Unspeakable(Exception):  # noqa: N818 - a user's
+    """An exception whose class can't say what it is."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+    def __str__(self) -> str:
+        raise RuntimeError("no str")
+
+
+@pytest.mark.parametrize(
+    "error", [Unspeakable(), ValueError("half a pair: \ud800")], ids=["repr", "text"]
+)
+def test_a_failure_that_has_no_plain_text_is_recorded_like_any_other(
+    any_saver: BaseCheckpointSaver, config: Config, error: Exception
+) -> None:
+    @task(retry_policy=RetryPolicy(initial_interval=0.001, jitter=False))
+    def fail() -> None:
+        raise error
+
+    @entrypoint(checkpointer=any_saver)
+    def workflow(_: str) -> None:
+        fail().result()
+
+    with pytest.raises(type(error)):
+        workflow.invoke("go", config)
+    state = workflow.get_state(config)
+
+    assert state.next == ("workflow",)
+    assert type(error).__name__ in (state.tasks[0].error or "")
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_a_body_raises_to_end_the_process_ends_its_run_but_not_the_loop(
+    saver: InMemorySaver,
+    config: Config,
+    kind: type[BaseException],
+    nested: bool,
+) -> None:
+    tries: list[int] = []
+
+    @task
+    async def leave() -> str:
+        tries.append(1)
+        if len(tries) == 1:
+            raise kind
+        return "stayed"
+
+    @entrypoint()
+    async def inner(_: str) -> str:
+        return await leave()
+
+    @entrypoint(checkpointer=saver)
+    async def workflow(given: str) -> str:
+        return await (inner.ainvoke(given) if nested else leave())
+
+    async def main() -> Any:
+        try:
+            await workflow.ainvoke("go", config)
+        except BaseException as error:
+            if not isinstance(error, kind):
+                raise
+        return await workflow.ainvoke(None, config)
+
+    assert asyncio.run(main()) == "stayed"
+
+
+def test_a_nested_run_that_is_interrupted_from_the_keyboard_runs_again(
+    saver: InMemorySaver, config: Config
+) -> None:
+    tries: list[int] = []
+
+    @entrypoint()
+    def inner(given: str) -> str:
+        tries.append(1)
+        if len(tries) == 1:
+            raise KeyboardInterrupt
+        return given
+
+    @entrypoint(checkpointer=saver)
+    def workflow(given: str) -> str:
+        return inner.invoke(given)  # type: ignore[no-any-return]
+
+    with pytest.raises(KeyboardInterrupt):
+        workflow.invoke("go", config)
+
+    assert workflow.invoke(None, config) == "go"
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({"config": "t"}, "config must be a dict"),
+        ({"config": {"configurable": "t"}}, "'configurable'.* must be a dict"),
+        ({"config": {"metadata": "m"}}, "'metadata'.* must be a dict"),
+        ({"config": {"recursion_limit": "9"}}, "recursion_limit must be an int"),
+        ({"config": {"max_concurrency": 0}}, "max_concurrency must be an int"),
+        ({"control": 3}, "control must be a RunControl"),
+        ({"interrupt_before": 3}, "interrupt_before must be"),
+        ({"stream_mode": 3}, "stream_mode must be"),
+        ({"durability": "often"}, "durability must be one of"),
+    ],
+)
+def test_a_wrong_argument_is_named_before_anything_runs(
+    saver: InMemorySaver, config: Config, given: Config, wrong: str
+) -> None:
+    @entrypoint(checkpointer=saver)
+    def workflow(given: str) -> str:
+        return given
+
+    asked = given.get("config", {})
+    merged = {**config, **asked} if isinstance(asked, dict) else asked
+    with pytest.raises((TypeError, ValueError), match=wrong):
+        workflow.invoke("go", **{**given, "config": merged})
+
+    assert saver.head("t") is None
+    assert workflow.invoke("free", config) == "free"
+
+
+def test_a_key_of_the_config_that_is_none_was_not_given(
+    saver: InMemorySaver, config: Config
+) -> None:
+    @entrypoint(checkpointer=saver)
+    def workflow(given: str) -> str:
+        return given
+
+    keys = ("max_concurrency", "recursion_limit", "metadata", "tags")
+    result = workflow.invoke("go", {**config, **dict.fromkeys(keys)})
+
+    assert result == "go"
+
+
+def test_a_batch_refuses_a_bound_that_lets_nothing_run() -> None:
+    @entrypoint()
+    def workflow(given: int) -> int:
+        return given
+
+    with pytest.raises(ValueError, match="at least 1, not -1"):
+        workflow.batch([1, 2], {"max_concurrency": -1})

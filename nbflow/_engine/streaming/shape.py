@@ -116,6 +116,8 @@ def _listed(given: str | Sequence[str] | None) -> Sequence[str]:
 
 def _modes(name: str, given: str | Sequence[str]) -> frozenset[StreamMode]:
     known = get_args(StreamMode)
+    if not isinstance(given, str | list | tuple | set | frozenset):
+        raise TypeError(f"{name} must be a mode or a list of modes, not {given!r}")
     for mode in _listed(given):
         if mode not in known:
             raise ValueError(

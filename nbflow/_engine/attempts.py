@@ -20,10 +20,9 @@ from nbflow._engine import clock
 from nbflow._engine.context import RunContext, Scope, enter
 from nbflow._engine.inject import injected
 from nbflow._engine.interrupts import of_group, swallowed
-from nbflow._engine.trace import error_text
 from nbflow._engine.retry import policy_for, wait_before
-from nbflow._engine.trace import error_text
 from nbflow._engine.timeouts import await_in_time, call_in_time
+from nbflow._engine.trace import error_text
 from nbflow._engine.usage import usage_of
 from nbflow._events import TaskAttempted, TaskDropped, TaskFinished, TaskRetried
 from nbflow.errors import (

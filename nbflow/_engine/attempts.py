@@ -7,14 +7,13 @@ here too, that of a workflow's by who called it.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import random
 import threading
 from contextlib import suppress
-from dataclasses import replace
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from nbflow._engine import clock
 from nbflow._engine.context import RunContext, Scope, enter
@@ -197,7 +196,7 @@ class Attempts:
             raise counts from group
 
     def _check_no_coroutine(self, value: Any) -> None:
-        if inspect.iscoroutine(value):
+        if isinstance(value, CoroutineType):
             value.close()
             name = self._spec.name
             what = f"The {'task' if self.scope.parent_id else 'workflow'} {name!r}"
@@ -311,7 +310,7 @@ def _end(
     note(error, call.name, call.event.call_id)
     failed = run.failed(call.event, error)
     usage = usage_of(scope)
-    return failed if usage is None else structs.replace(failed, usage=usage)
+    return failed if usage is None else replace(failed, usage=usage)
 
 
 async def _committed(run: Run, event: TaskFinished | TaskFailed | TaskDropped) -> None:

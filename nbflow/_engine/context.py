@@ -6,8 +6,9 @@ import asyncio
 import threading
 from collections import defaultdict
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from nbflow._engine.ids import digest, place_below
 
@@ -237,8 +238,19 @@ class Scope:
 
         It holds no code, so that calls below an edited task keep their identity.
         """
-        ordinal = self.count(name, args_key)
-        return lambda: place_below(self.place, name, args_key, ordinal)
+        return _Below(self, name, args_key, self.count(name, args_key))
+
+
+class _Below(Struct, frozen=True, eq=False):
+    """The place of a call's own body: every call has one, and few need it."""
+
+    scope: Scope
+    name: str
+    args_key: str
+    ordinal: int
+
+    def __call__(self) -> str:
+        return place_below(self.scope.place, self.name, self.args_key, self.ordinal)
 
 
 class _Lane:
@@ -262,8 +274,7 @@ def _line(loop: asyncio.AbstractEventLoop | None) -> object:
         return threading.current_thread()
 
 
-@dataclass(frozen=True, slots=True)
-class RunContext:
+class RunContext(Struct, frozen=True, eq=False):
     """What the running body belongs to.
 
     Attributes

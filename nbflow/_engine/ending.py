@@ -7,7 +7,6 @@ here; what a call is, and how it is looked up and run, is not.
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from nbflow._engine.loops import LoopThread
@@ -46,7 +45,6 @@ class Ending:
         self.held_back = False
         self._lock = threading.Lock()
         self._open: set[Call] = set()
-        self._running: Counter[str] = Counter()
         self._ended = False
         self._loops: list[LoopThread] = []
         self._aio: dict[Any, asyncio.AbstractEventLoop] = {}
@@ -91,10 +89,12 @@ class Ending:
             self.stopping = reason
             waiting = list(self._open)
             tasks = list(self._aio.items())
+            performing = [call.future.task for call in waiting]
             notified = self._on_stop + self._on_hold
         self.drop_waiting()
         for call in waiting:
             call.future.settle(None, RunStopped(reason))
+        tasks += [(task, task.get_loop()) for task in performing if task is not None]
         for task, loop in tasks:
             loop.call_soon_threadsafe(task.cancel)
         for notify in notified:
@@ -157,6 +157,12 @@ class Ending:
         with self._lock:
             self._aio[task] = loop
         task.add_done_callback(self._disown)
+        self.cancel_if_stopping(task, loop)
+
+    def cancel_if_stopping(
+        self, task: asyncio.Task[Any], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        """Cancel an asyncio task that began while the run was asked to stop."""
         if self.stopping is not None:
             # Not at once: cancelled before its first step, it would never begin,
             # and so never say that it has ended.
@@ -172,7 +178,8 @@ class Ending:
     def running(self) -> tuple[str, ...]:
         """Names of the tasks whose bodies are at work."""
         with self._lock:
-            return tuple(self._running)
+            at_work = [call.name for call in self._open if call.at_work]
+        return tuple(dict.fromkeys(at_work))
 
     def own_loop(self) -> asyncio.AbstractEventLoop:
         """Return this run's own loop, for asynchronous tasks of synchronous bodies."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar, cast
 from nbflow._engine import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Unpack
 
     from nbflow._engine.context import RunContext
@@ -171,13 +171,13 @@ def injected(
     spec: Spec, args: tuple[Any, ...], kwargs: dict[str, Any], context: RunContext
 ) -> dict[str, Any]:
     """Return the keyword arguments of a body."""
-    missing = spec.missing(args, kwargs)
+    missing = spec.missing(args, kwargs) if spec.injected else ()
     if not missing:
         return kwargs
     return {**kwargs, **fill(missing, context)}
 
 
-def fill(names: list[str], context: RunContext) -> dict[str, Any]:
+def fill(names: Sequence[str], context: RunContext) -> dict[str, Any]:
     """Return what the run gives for each of these parameters."""
     return {name: _value_of(name, context) for name in names}
 

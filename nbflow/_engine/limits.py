@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,10 +15,30 @@ DEFAULT_MAX_CONCURRENCY = 64
 """Tasks mostly wait for networks, so the default is not bound to the cores."""
 
 
-class _Waiting(NamedTuple):
+class Waiting(Protocol):
+    """Someone in line."""
+
+    @property
+    def key(self) -> object:
+        """What `Places.step_out` finds it by."""
+        ...
+
+    def start(self) -> object:
+        """Begin, with a place taken.
+
+        Called once, from the thread that frees the place; must only hand over.
+        """
+        ...
+
+    def drop(self) -> object:
+        """Go away: the line was dissolved."""
+        ...
+
+
+class _Back(NamedTuple):
     start: Callable[[], object]
     drop: Callable[[], object]
-    key: object
+    key: object = None
 
 
 class Places:
@@ -35,7 +55,7 @@ class Places:
             raise ValueError(f"max_concurrency must be at least 1, not {limit!r}")
         self._lock = threading.Lock()
         self._free = limit
-        self._line: deque[_Waiting] = deque()
+        self._line: deque[Waiting] = deque()
 
     def take(self) -> bool:
         """Take a place if one is free; `leave` gives it back."""
@@ -45,29 +65,14 @@ class Places:
                 return True
             return False
 
-    def stand_in_line(
-        self,
-        start: Callable[[], object],
-        drop: Callable[[], object],
-        key: object = None,
-    ) -> None:
-        """Have `start` called, with a place taken, as soon as one is free.
-
-        Parameters
-        ----------
-        start : callable
-            Called once, from the thread that frees the place; must only hand over.
-        drop : callable
-            Called instead if the line is dissolved by `drop_line`.
-        key : object, optional
-            What `step_out` finds it by.
-        """
+    def stand_in_line(self, one: Waiting) -> None:
+        """Have someone begin, with a place taken, as soon as one is free."""
         with self._lock:
             if self._free <= 0:
-                self._line.append(_Waiting(start, drop, key))
+                self._line.append(one)
                 return
             self._free -= 1
-        start()
+        one.start()
 
     def stand_first(
         self, start: Callable[[], object], drop: Callable[[], object]
@@ -75,7 +80,7 @@ class Places:
         """Like `stand_in_line`, before everyone else: for a task that comes back."""
         with self._lock:
             if self._free <= 0:
-                self._line.appendleft(_Waiting(start, drop, None))
+                self._line.appendleft(_Back(start, drop))
                 return
             self._free -= 1
         start()
@@ -86,8 +91,8 @@ class Places:
             if not self._line:
                 self._free += 1
                 return
-            start = self._line.popleft().start
-        start()
+            one = self._line.popleft()
+        one.start()
 
     def step_out(self, key: object) -> bool:
         """Take someone out of the line; return whether it stood there."""

@@ -151,19 +151,19 @@ class Log:
         """Return an event with its place and the time."""
         return Record(self.thread_id, self.run_id, now(), event)
 
-    def write(self, *events: Event) -> None:
-        """Queue events, then show them."""
-        records = [self.record(event) for event in events]
-        if self.saver is not None and not self._keep(records):
-            self.saver.append(records)
-        self._show(records)
+    def write(self, event: Event) -> None:
+        """Queue an event, then show it."""
+        self._write(Record(self.thread_id, self.run_id, now(), event))
 
     def write_of(self, run_id: str, event: Event) -> None:
         """Queue an event of another run of the thread, before this one's own."""
-        record = Record(self.thread_id, run_id, now(), event)
-        if self.saver is not None and not self._keep([record]):
-            self.saver.append([record])
-        self._show([record])
+        self._write(Record(self.thread_id, run_id, now(), event))
+
+    def _write(self, record: Record) -> None:
+        if self.saver is not None and not (self._keeps and self._keep(record)):
+            self.saver.append((record,))
+        for observer in self._observers:
+            observer(record)
 
     def write_custom(self, call_id: str, chunk: Any) -> None:
         """Write a chunk of the custom stream.
@@ -241,11 +241,9 @@ class Log:
         self.commit(*events)
         self._keeps = False
 
-    def _keep(self, records: list[Record]) -> bool:
-        if not self._keeps:
-            return False
+    def _keep(self, record: Record) -> bool:
         with self._lock:
-            self._kept.extend(records)
+            self._kept.append(record)
         return True
 
     def _show(self, records: list[Record]) -> None:

@@ -109,8 +109,11 @@ class Settings:
     stops: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
 
 
-class Call(Struct, frozen=True, eq=False):
-    """A task call that is being run."""
+class Call(Struct, eq=False):
+    """A task call that is being run.
+
+    It is at work from the moment it has a place until its body has ended.
+    """
 
     event: TaskCalled
     spec: Spec
@@ -121,11 +124,25 @@ class Call(Struct, frozen=True, eq=False):
     context: Context
     place: Callable[[], str]
     cached: CachedCall | None = None
+    at_work: bool = False
 
     @property
     def name(self) -> str:
         """Name of the task."""
         return self.event.name
+
+
+class _Queued(Struct, frozen=True, eq=False):
+    """A call that stands in line for a place."""
+
+    run: Run
+    key: Call
+
+    def start(self) -> None:
+        self.run.launch(self.key)
+
+    def drop(self) -> None:
+        self.run.drop(self.key)
 
 
 class Failure(Struct, frozen=True, eq=False):
@@ -315,7 +332,7 @@ class Run(Ending):
         lend_place(self, call)
         waiting = not self.places.take()
         if waiting:
-            call = replace(call, event=replace(call.event, waiting=True))
+            call.event = replace(call.event, waiting=True)
         try:
             self._open_up(call)
         except BaseException:
@@ -323,9 +340,9 @@ class Run(Ending):
                 self.places.leave()
             raise
         if waiting:
-            self._stand_in_line(call)
+            self.places.stand_in_line(_Queued(self, call))
         else:
-            self._launch(call)
+            self.launch(call)
 
     def _start_cached(self, call: Call) -> bool:
         settings = call.parent.settings or self.settings
@@ -334,22 +351,15 @@ class Run(Ending):
             return False
         self.hold_back()
         lend_place(self, call)
-        event = replace(call.event, waiting=True)
-        call = replace(call, event=event, cached=cached)
+        call.event = replace(call.event, waiting=True)
+        call.cached = cached
         self._open_up(call)
         cached.start(call)
         return True
 
     def begin(self, call: Call) -> None:
         """Have an open call run, as soon as there is a place for it."""
-        if self.places.take():
-            self._launch(call)
-        else:
-            self._stand_in_line(call)
-
-    def _stand_in_line(self, call: Call) -> None:
-        launch, drop = partial(self._launch, call), partial(self.drop, call)
-        self.places.stand_in_line(launch, drop, call)
+        self.places.stand_in_line(_Queued(self, call))
 
     def _open_up(self, call: Call) -> None:
         call.future.take_back = self._take_back
@@ -368,9 +378,9 @@ class Run(Ending):
             self._close(call)
             raise
 
-    def _launch(self, call: Call) -> None:
-        with self._lock:
-            self._running[call.name] += 1
+    def launch(self, call: Call) -> None:
+        """Have an open call run that has a place."""
+        call.at_work = True
         if not call.spec.is_async:
             pool.submit(partial(call.context.run, perform, self, call))
             return
@@ -384,7 +394,7 @@ class Run(Ending):
         coroutine = perform_async(self, call)
         task = loop.create_task(coroutine, context=call.context)
         call.future.task = task
-        self.adopt(task, loop)
+        self.cancel_if_stopping(task, loop)
 
     def drop(self, call: Call) -> None:
         """Close an open call that has not begun and will not."""
@@ -411,10 +421,7 @@ class Run(Ending):
 
     def ended(self, call: Call, scope: Scope) -> None:
         """Note that a call's body has ended; `scope` is that of its last attempt."""
-        with self._lock:
-            self._running[call.name] -= 1
-            if not self._running[call.name]:
-                del self._running[call.name]
+        call.at_work = False
         scope.leave()
         if scope.lend():
             self.places.leave()

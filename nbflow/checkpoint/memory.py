@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from nbflow._events import KINDS, LIFECYCLE, PAYLOADS, Record, ThreadDeleted
-from nbflow._values import Payload
+from nbflow._values import UNSET, Payload
 from nbflow.checkpoint.base import BaseCheckpointSaver, Head, fold_head
 from nbflow.errors import StoreClosedError
 
@@ -129,11 +129,11 @@ class InMemorySaver(BaseCheckpointSaver):
 
 def _without_live(event: Event) -> Event:
     # A log that held the objects themselves would hand out what was mutated since.
-    names = _PAYLOADS[type(event)]
-    if not names:
-        return event
-    held = [(name, getattr(event, name)) for name in names]
-    return replace(event, **{n: Payload(p.data) for n, p in held if p is not None})
+    for name in _PAYLOADS[type(event)]:
+        payload = getattr(event, name)
+        if payload is not None and payload.live is not UNSET:
+            event = replace(event, **{name: Payload(payload.data)})
+    return event
 
 
 _LIFECYCLE: Final = frozenset(KINDS[name] for name in LIFECYCLE)

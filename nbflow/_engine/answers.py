@@ -99,6 +99,7 @@ def take_answers(run: Run, answers: Mapping[str, Any], by: str) -> None:
     for interrupt_id, answer in answers.items():
         if run.recorded.questions[interrupt_id].response_schema is not None:
             run.offered.put(interrupt_id, answer, by)
+            run.recorded.expect_answer(interrupt_id)
             continue
         payload = run.log.payload(answer, root="answer", missing=WHEN_CONTINUED)
         event = Answered(interrupt_id, payload, serde.fingerprint(answer), by)

@@ -233,6 +233,11 @@ class Recorded:
             self._answers[answer.interrupt_id] = answer
             self._answered_since.update(self._ancestors(answer.interrupt_id))
 
+    def expect_answer(self, interrupt_id: str) -> None:
+        """Have the tasks of a question run again: its answer is offered to them."""
+        with self._lock:
+            self._answered_since.update(self._ancestors(interrupt_id))
+
     def noted(self, note_id: str) -> ValueNoted | None:
         """Return a value that was taken from outside before, to be used again."""
         with self._lock:

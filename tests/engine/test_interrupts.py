@@ -278,6 +278,35 @@ def test_an_answer_that_its_type_refuses_saves_nothing_and_can_be_corrected(
     assert result == 3
 
 
+def test_an_answer_to_a_typed_question_of_a_task_runs_that_task_again(
+    saver: InMemorySaver, config: Config
+) -> None:
+    begun: list[str] = []
+
+    @task
+    def ask(name: str) -> int:
+        begun.append(name)
+        decision: Decision = interrupt(name, response_schema=Decision)
+        return decision.amount
+
+    @entrypoint(checkpointer=saver)
+    def workflow(_: str) -> list[int]:
+        return [future.result() for future in (ask("a"), ask("b"))]
+
+    asked = {q.value: q.id for q in workflow.invoke("go", config)["__interrupt__"]}
+    answer = {"approve": True, "amount": 3}
+    with pytest.raises(InvalidAnswerError):
+        workflow.invoke(Command(resume={asked["a"]: {"amount": 3}}), config)
+    (still,) = workflow.invoke(Command(resume={asked["a"]: answer}), config)[
+        "__interrupt__"
+    ]
+    result = workflow.invoke(Command(resume=answer), config)
+
+    assert still.value == "b"
+    assert result == [3, 3]
+    assert sorted(begun) == ["a", "a", "a", "b", "b"]
+
+
 def test_several_questions_in_one_body_are_answered_one_after_another(
     saver: InMemorySaver, config: Config
 ) -> None:

@@ -267,7 +267,7 @@ class Interrupt:
 
 
 @dataclass(frozen=True, slots=True)
-class Send(Generic[N]):
+class Send:
     """A call of one node with an argument of its own.
 
     Attributes
@@ -302,7 +302,7 @@ class Command(Generic[N]):
     graph: str | None = None
     update: Any = None
     resume: Any = UNSET
-    goto: Send[N] | Sequence[Send[N] | N] | N | tuple[()] = ()
+    goto: Send | Sequence[Send | N] | N | tuple[()] = ()
 
     PARENT: ClassVar[Literal["__parent__"]] = "__parent__"
 

@@ -95,7 +95,7 @@ def node_spec(action: Any, name: str, **policies: Any) -> Spec:
     )
 
 
-def targets_of(given: Any) -> tuple[str | Send[Any], ...]:
+def targets_of(given: Any) -> tuple[str | Send, ...]:
     """Return where a branch or command goes on, as names and sends."""
     if given is None:
         return ()
@@ -172,13 +172,13 @@ class NodeCall:
             goto += self._resolved(branch, answer)
         return NodeOutput(update, goto)
 
-    def _resolved(self, branch: Branch, answer: Any) -> tuple[str | Send[Any], ...]:
+    def _resolved(self, branch: Branch, answer: Any) -> tuple[str | Send, ...]:
         if branch.targets is None:
             return targets_of(answer)
         many = answer if isinstance(answer, list | tuple) else (answer,)
         return tuple(self._target(branch, target) for target in many)
 
-    def _target(self, branch: Branch, answer: Any) -> str | Send[Any]:
+    def _target(self, branch: Branch, answer: Any) -> str | Send:
         targets = branch.targets or {}
         if isinstance(answer, Send):
             return answer
@@ -191,10 +191,10 @@ class NodeCall:
         return targets[answer]
 
 
-def _read(returned: Any) -> tuple[Any, tuple[str | Send[Any], ...]]:
+def _read(returned: Any) -> tuple[Any, tuple[str | Send, ...]]:
     """Return a node's update, and where its commands go on."""
     updates: list[Any] = []
-    goto: list[str | Send[Any]] = []
+    goto: list[str | Send] = []
     is_list = isinstance(returned, list)
     many = is_list and any(isinstance(part, Command) for part in returned)
     for part in returned if many else (returned,):

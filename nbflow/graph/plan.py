@@ -101,7 +101,7 @@ class Plan:
                 known[name] = update[name]
         return known.items()
 
-    def check_target(self, target: str | Send[Any], *, of: str) -> None:
+    def check_target(self, target: str | Send, *, of: str) -> None:
         """Refuse a target that is no node.
 
         Raises
@@ -167,7 +167,7 @@ class Frontier:
             names, self._deferred = self._deferred, set()
         return [*sends, *(Turn(name) for name in sorted(names))]
 
-    def _go(self, target: str | Send[Any], *, of: str) -> None:
+    def _go(self, target: str | Send, *, of: str) -> None:
         if target == END:
             return
         self.plan.check_target(target, of=of)

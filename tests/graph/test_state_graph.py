@@ -239,7 +239,7 @@ def test_a_branch_sees_what_its_node_wrote_and_may_map_its_answers() -> None:
 
 
 def test_sends_run_a_node_for_each_with_an_argument_of_its_own() -> None:
-    def spread(_state: State) -> list[Send[str]]:
+    def spread(_state: State) -> list[Send]:
         return [Send("work", {"item": item}) for item in ("x", "y")]
 
     def work(argument: dict[str, str]) -> dict[str, Any]:

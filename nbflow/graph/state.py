@@ -21,7 +21,7 @@ from typing import (
 from nbflow._engine.begin import Definition
 from nbflow._engine.retry import policies_of
 from nbflow._engine.spec import Spec
-from nbflow._values import END, START, Command
+from nbflow._values import END, START, Command, TimeoutPolicy
 from nbflow.graph.compiled import CompiledStateGraph
 from nbflow.graph.message import add_messages
 from nbflow.graph.nodes import Branch, Node, NodeCall, node_spec
@@ -30,7 +30,9 @@ from nbflow.graph.schema import Schema, schema_of
 from nbflow.graph.supersteps import GraphBody
 
 if TYPE_CHECKING:
-    from nbflow._values import CachePolicy, RetryPolicy, TimeoutPolicy
+    from datetime import timedelta
+
+    from nbflow._values import CachePolicy, RetryPolicy
     from nbflow.cache.base import BaseCache
     from nbflow.checkpoint.base import BaseCheckpointSaver
     from nbflow.graph.channels import Channel
@@ -126,7 +128,7 @@ class StateGraph(Generic[StateT]):
         retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None,
         cache_policy: CachePolicy | None = None,
         destinations: Sequence[str] | Mapping[str, str] | None = None,
-        timeout: float | TimeoutPolicy | None = None,
+        timeout: float | timedelta | TimeoutPolicy | None = None,
     ) -> Self:
         """Add a node.
 
@@ -169,7 +171,7 @@ class StateGraph(Generic[StateT]):
             node,
             retry=policies_of(retry_policy),
             cache=cache_policy,
-            timeout=timeout,
+            timeout=TimeoutPolicy.coerce(timeout),
         )
         schema = self._read_by(action, input_schema)
         ends = tuple(destinations or ()) or _ends_of(action)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import operator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 import pytest
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 
 from nbflow.checkpoint.duckdb import DuckDBSaver
 from nbflow.checkpoint.memory import InMemorySaver
-from nbflow.errors import GraphRecursionError, InvalidUpdateError
+from nbflow.errors import GraphRecursionError, InvalidUpdateError, NodeTimeoutError
 from nbflow.func import entrypoint, task
 from nbflow.graph import END, START, MessagesState, StateGraph
 from nbflow.types import Command, Overwrite, RetryPolicy, Send, interrupt
@@ -380,6 +381,19 @@ def test_a_node_is_tried_again_as_its_policy_says() -> None:
     result = builder.add_edge(START, "flaky").compile().invoke({})
 
     assert result == {"n": 3}
+
+
+@pytest.mark.parametrize("limit", [0.01, timedelta(milliseconds=10)])
+async def test_a_node_ends_at_its_time_limit(limit: float | timedelta) -> None:
+    async def wait(_: State) -> State:
+        await asyncio.Event().wait()
+        return {}
+
+    builder = StateGraph(State).add_node("wait", wait, timeout=limit)
+    graph = builder.add_edge(START, "wait").compile()
+
+    with pytest.raises(NodeTimeoutError, match="'wait' exceeded its run timeout"):
+        await graph.ainvoke({})
 
 
 # Beside the functional API.

@@ -243,3 +243,23 @@ test('words come from the translator where there is one', () => {
 
   expect(screen.getByRole('status', { name: '«Run status»' }).textContent).toBe('«Running»');
 });
+
+test('a long pause at the end of the axis has its label to itself', () => {
+  const later = T0 + 3_600_000;
+  const calls = [
+    call('a', { ended_at: T0 + 20_000 }),
+    call('b', { called_at: later, started_at: later, ended_at: later + 1_000 }),
+  ];
+  const { container } = panel(
+    view({
+      calls,
+      status: 'finished',
+      resumed_at: later,
+      ended_at: later + 1_000,
+      now: later + 1_000,
+    }),
+  );
+
+  expect(container.querySelector('.nbf-scale-break')).toBeTruthy();
+  expect(container.querySelector('.nbf-scale-end')).toBeNull();
+});

@@ -68,10 +68,15 @@ export function Timeline({ view, now }: Props): JSX.Element {
 
 const isLive = (view: Header): boolean => view.live && view.status === 'running';
 
+const LABELS_APART = 0.8;
+
 /** The ends of the axis, and how long its breaks are. */
 function Scale({ axis }: { axis: Axis }): JSX.Element {
   const trans = useWords();
   const crowded = axis.breaks.length > 4;
+  const last = axis.breaks.at(-1);
+  // A break at the very end needs the room of the end's own label.
+  const covered = !crowded && last !== undefined && (last.from + last.to) / 2 > LABELS_APART;
   return (
     <div class="nbf-scale" aria-hidden="true">
       <span>0</span>
@@ -86,7 +91,7 @@ function Scale({ axis }: { axis: Axis }): JSX.Element {
             {duration(pause.ms)}
           </span>
         ))}
-      <span class="nbf-scale-end">{duration(axis.scaled)}</span>
+      {!covered && <span class="nbf-scale-end">{duration(axis.scaled)}</span>}
     </div>
   );
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec.structs import replace
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from nbflow._events import Event
 
-__all__ = ["InMemorySaver"]
+__all__ = ["InMemorySaver", "MemorySaver"]
 
 
 class InMemorySaver(BaseCheckpointSaver):
@@ -125,6 +125,10 @@ class InMemorySaver(BaseCheckpointSaver):
         """Take no more records; a second call does nothing."""
         with self._lock:
             self._closed = True
+
+
+MemorySaver: TypeAlias = InMemorySaver
+"""The older name of it."""
 
 
 def _without_live(event: Event) -> Event:

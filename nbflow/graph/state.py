@@ -9,11 +9,9 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import (
     TYPE_CHECKING,
-    Annotated,
     Any,
     Generic,
     Self,
-    TypedDict,
     TypeVar,
     overload,
 )
@@ -23,7 +21,6 @@ from nbflow._engine.retry import policies_of
 from nbflow._engine.spec import Spec
 from nbflow._values import END, START, Command, TimeoutPolicy
 from nbflow.graph.compiled import CompiledStateGraph
-from nbflow.graph.message import add_messages
 from nbflow.graph.nodes import Branch, Node, NodeCall, node_spec
 from nbflow.graph.plan import Plan
 from nbflow.graph.schema import Schema, schema_of
@@ -38,15 +35,9 @@ if TYPE_CHECKING:
     from nbflow.graph.channels import Channel
     from nbflow.store.base import BaseStore
 
-__all__ = ["MessagesState", "StateGraph"]
+__all__ = ["CompiledStateGraph", "StateGraph"]
 
 StateT = TypeVar("StateT")
-
-
-class MessagesState(TypedDict):
-    """A state that is a list of chat messages, merged by `add_messages`."""
-
-    messages: Annotated[list[Any], add_messages]
 
 
 class StateGraph(Generic[StateT]):
@@ -69,8 +60,8 @@ class StateGraph(Generic[StateT]):
     Examples
     --------
     >>> import operator
-    >>> class State(TypedDict):
-    ...     words: Annotated[list[str], operator.add]
+    >>> from typing import Annotated, TypedDict
+    >>> State = TypedDict("State", {"words": Annotated[list[str], operator.add]})
     >>> builder = StateGraph(State)
     >>> _ = builder.add_node("greet", lambda state: {"words": ["hello"]})
     >>> _ = builder.add_edge(START, "greet").add_edge("greet", END)

@@ -37,6 +37,7 @@
         │   └── SecretNotStoredError  a secret where it would be missed
         ├── UnreadableValueError      (also a ValueError)
         ├── UnregisteredTypeError     (also a TypeError)
+        │   └── PickleNotAllowedError a pickle in a store not opened for them
         └── UsageError                a magic's or a command's arguments
     Warning
     ├── NbflowWarning
@@ -85,6 +86,7 @@ __all__ = [
     "NodeTimeoutError",
     "NonDeterministicReplayError",
     "ParentCommand",
+    "PickleNotAllowedError",
     "ReplayWarning",
     "ReplayedTaskError",
     "RunStopped",
@@ -694,6 +696,38 @@ class UnregisteredTypeError(NbflowError, TypeError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), (self.type_name,), {})
+
+
+class PickleNotAllowedError(UnregisteredTypeError):
+    """A stored value is a pickle, and whoever opened the store did not allow them.
+
+    Attributes
+    ----------
+    type_name : str
+        The class, as the store names it.
+    task : str
+        The task or workflow that made it, where known.
+    location : str
+        The store, where known.
+    """
+
+    def __init__(self, type_name: str, *, task: str = "", location: str = "") -> None:
+        self.type_name = type_name
+        self.task = task
+        self.location = location
+        of = f" of {task!r}" if task else ""
+        path = repr(location) if location else "path"
+        NbflowError.__init__(
+            self,
+            f"A stored value{of} is a pickled {type_name!r}. Unpickling runs whatever "
+            "the file says, so nbflow does it only where you ask for it.\n"
+            f"If you trust all of the store, open it with "
+            f"DuckDBSaver({path}, allow_pickle=True).",
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kwargs = {"task": self.task, "location": self.location}
+        return _rebuild, (type(self), (self.type_name,), kwargs)
 
 
 class NbflowWarning(UserWarning):

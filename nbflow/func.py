@@ -12,6 +12,7 @@ from typing import (
     Any,
     Concatenate,
     Generic,
+    Literal,
     ParamSpec,
     Protocol,
     TypedDict,
@@ -139,6 +140,7 @@ def task(
     retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None,
     cache_policy: CachePolicy | None = None,
     timeout: float | timedelta | TimeoutPolicy | None = None,
+    codec: Literal["pickle"] | None = None,
     **deprecated: Unpack[_OldNames],
 ) -> TaskDecorator: ...
 def task(
@@ -149,6 +151,7 @@ def task(
     retry_policy: RetryPolicy | Sequence[RetryPolicy] | None = None,
     cache_policy: CachePolicy | None = None,
     timeout: float | timedelta | TimeoutPolicy | None = None,
+    codec: Literal["pickle"] | None = None,
     **deprecated: Unpack[_OldNames],
 ) -> Any:
     """Make a function a task: its calls run side by side and are recorded.
@@ -166,6 +169,12 @@ def task(
         How long an attempt may take; a number is the seconds for all of it. An
         asynchronous task is then cancelled. A synchronous one can't be: its thread
         is left behind, and what it returns later is discarded.
+    codec : {"pickle"}, optional
+        Pickle a result where part of it can't be stored otherwise; other results stay
+        as readable as they are. Only a saver that was opened with
+        ``allow_pickle=True`` hands pickles out again, an `InMemorySaver` always. They
+        are kept in no cache and in no exported thread, and as arguments of other
+        tasks they count by the name of their type.
     **deprecated
         ``retry``, the older name of `retry_policy`.
 
@@ -181,7 +190,7 @@ def task(
     TypeError
         It is not a function, or a policy or the name is of another type.
     ValueError
-        A time is not greater than 0.
+        A time is not greater than 0, or `codec` is another text.
 
     Examples
     --------
@@ -198,13 +207,23 @@ def task(
     retry = policies_of(_renamed(deprecated, retry_policy, "task"))
     cache = _cache_policy(cache_policy)
     limit = TimeoutPolicy.coerce(timeout)
+    pickles = _pickles(codec)
     if name is not None:
         _check_name(name)
 
     def decorate(func: Callable[..., Any]) -> Task[Any, Any]:
         if not callable(func):
             raise TypeError(f"task takes a function, not {func!r}")
-        return Task(spec_of(func, name=name, retry=retry, cache=cache, timeout=limit))
+        return Task(
+            spec_of(
+                func,
+                name=name,
+                retry=retry,
+                cache=cache,
+                timeout=limit,
+                pickles=pickles,
+            )
+        )
 
     return decorate if __func is None else decorate(__func)
 
@@ -239,6 +258,15 @@ def _cache_policy(given: CachePolicy | None) -> CachePolicy | None:
     return given
 
 
+def _pickles(codec: str | None) -> bool:
+    if codec not in (None, "pickle"):
+        raise ValueError(
+            f"codec must be 'pickle' or None, not {codec!r}: what nbflow can store "
+            "needs none. Register a codec of your own with nbflow.serde.register."
+        )
+    return codec is not None
+
+
 class entrypoint:  # noqa: N801 - LangGraph's name
     """Make a function a workflow: its runs are recorded, and can be continued.
 
@@ -264,6 +292,9 @@ class entrypoint:  # noqa: N801 - LangGraph's name
         How long an attempt of the body may take; see `task`.
     on_divergence : {"warn", "error", "rerun"}, default "warn"
         What happens when a replayed body asks for another call than before.
+    codec : {"pickle"}, optional
+        Pickle what the body returns and saves where it can't be stored otherwise; see
+        `task`.
     **deprecated
         ``config_schema`` and ``retry``, the older names of `context_schema` and
         `retry_policy`.
@@ -277,7 +308,7 @@ class entrypoint:  # noqa: N801 - LangGraph's name
         function's annotation does not name two types.
     ValueError
         It takes no parameter: the first one is the input. Or a time is not greater
-        than 0.
+        than 0, or a text is none of those that are allowed.
 
     Examples
     --------
@@ -314,6 +345,7 @@ class entrypoint:  # noqa: N801 - LangGraph's name
         timeout: float | timedelta | TimeoutPolicy | None = None,
         *,
         on_divergence: OnDivergence = "warn",
+        codec: Literal["pickle"] | None = None,
         **deprecated: Unpack[_OldNamesOfEntrypoints],
     ) -> None:
         given: dict[str, Any] = dict(deprecated)
@@ -341,6 +373,7 @@ class entrypoint:  # noqa: N801 - LangGraph's name
         self._cache = cache
         self._context_schema = context_schema
         self._on_divergence: OnDivergence = on_divergence
+        self._pickles = _pickles(codec)
 
     @overload
     def __call__(
@@ -373,6 +406,7 @@ class entrypoint:  # noqa: N801 - LangGraph's name
             retry=self._retry,
             cache=self._cache_policy,
             timeout=self._timeout,
+            pickles=self._pickles,
             skip_first=True,
         )
         given = self._checkpointer

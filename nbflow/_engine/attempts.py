@@ -301,7 +301,13 @@ def _end(
 ) -> TaskFinished | TaskFailed | TaskDropped | None:
     if error is None:
         usage = usage_of(scope, value, call.args, call.kwargs)
-        return run.log.finished(call.event.call_id, value, task=call.name, usage=usage)
+        return run.log.finished(
+            call.event.call_id,
+            value,
+            task=call.name,
+            usage=usage,
+            pickles=call.spec.pickles,
+        )
     if isinstance(error, GraphBubbleUp):
         return None
     if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):

@@ -28,6 +28,7 @@ from nbflow._engine.options import options_from
 from nbflow._engine.recorded import Recorded
 from nbflow._engine.run import Run, Settings, as_interrupt
 from nbflow._engine.state import DRAWN_KINDS, thread_of
+from nbflow._engine.stored import read_again
 from nbflow._engine.updates import Target, supersteps_of, write_updates
 from nbflow._events import RunResumed, RunStarted, RunSuperseded
 from nbflow._values import UNSET, Command, StateUpdate
@@ -298,7 +299,10 @@ class _Thread:
 
     def run(self, log: Log, recorded: Recorded, started: RunStarted) -> Run:
         """Return a run that gets as `previous` what the one before it saved."""
-        previous = _saved_by(self.saver, log.thread_id, started.previous_run_id)
+        workflow = self.definition.spec.name
+        previous = _saved_by(
+            self.saver, log.thread_id, started.previous_run_id, workflow
+        )
         return _run(
             self.definition, self.options, log, recorded, started, previous=previous
         )
@@ -406,12 +410,13 @@ def _run(
             frozenset((*definition.stops[0], *options.interrupt_before)),
             frozenset((*definition.stops[1], *options.interrupt_after)),
         ),
+        pickles=definition.spec.pickles,
     )
     return Run(settings, log, recorded, Places(options.max_concurrency))
 
 
 def _saved_by(
-    saver: BaseCheckpointSaver, thread_id: str, run_id: str | None
+    saver: BaseCheckpointSaver, thread_id: str, run_id: str | None, workflow: str
 ) -> Callable[[], Any]:
     """Return what decodes a fresh copy of what a run saved."""
 
@@ -422,7 +427,7 @@ def _saved_by(
 
     def previous() -> Any:
         found = data()
-        return None if found is None else serde.decode(found)
+        return None if found is None else read_again(found, saver, workflow)
 
     return previous
 
@@ -443,14 +448,14 @@ def _continued(
             "continue. Start it with an input."
         )
     if head.status == "finished" and command is None:
-        return Settled(_value_of(saver, thread_id, head.run_id))
+        return Settled(_value_of(saver, thread_id, head.run_id, head.workflow))
     records = saver.read(thread_id, run_id=head.run_id)
     spec = thread.definition.spec
     code = code_of(spec.func).fingerprint
     recorded = Recorded(records, replay=options.replay, code=code)
     answers = {} if command is None else answers_of(command, recorded)
     if head.status in ("finished", "superseded"):
-        return Settled(_value_of(saver, thread_id, head.run_id))
+        return Settled(_value_of(saver, thread_id, head.run_id, head.workflow))
     if command is not None and not answers and head.status == "interrupted":
         pending = tuple(as_interrupt(recorded.questions[i]) for i in recorded.pending)
         if pending:
@@ -473,9 +478,13 @@ def _at_old_end(
     if command is not None:
         records = saver.read(point.thread_id, run_id=point.run_id)
         answers_of(command, Recorded(records))
-    return Settled(_value_of(saver, point.thread_id, point.run_id))
+    workflow = point.begun.workflow
+    return Settled(_value_of(saver, point.thread_id, point.run_id, workflow))
 
 
-def _value_of(saver: BaseCheckpointSaver, thread_id: str, run_id: str) -> Any:
+def _value_of(
+    saver: BaseCheckpointSaver, thread_id: str, run_id: str, workflow: str
+) -> Any:
     ending = ending_of(saver, thread_id, run_id)
-    return None if ending is None else serde.decode(ending.value.data or b"")
+    data = None if ending is None else ending.value.data
+    return None if data is None else read_again(data, saver, workflow)

@@ -249,7 +249,13 @@ class CachedCall:
         call, run, error, event = self._its_call(), self._run, None, None
         try:
             call_id = call.event.call_id
-            event = run.log.finished(call_id, value, task=call.name, cached=True)
+            event = run.log.finished(
+                call_id,
+                value,
+                task=call.name,
+                cached=True,
+                pickles=call.spec.pickles,
+            )
             run.log.write_outcome(event)
         except Exception as broken:  # noqa: BLE001 - the store's; the body gets it
             value, error, event = None, broken, None

@@ -208,10 +208,11 @@ def _finished(run: Run, scope: Scope, end: End) -> End:
     try:
         is_split = isinstance(end.value, FinalValue)
         missing = "" if is_split else NEXT_RUN
-        stored = run.log.payload(value, root="result", task=workflow, missing=missing)
+        keep = partial(run.log.payload, task=workflow, pickles=run.settings.pickles)
+        stored = keep(value, root="result", missing=missing)
         saved = None
         if is_split:
-            saved = run.log.payload(save, root="save", task=workflow, missing=NEXT_RUN)
+            saved = keep(save, root="save", missing=NEXT_RUN)
     except TypeError as error:
         return _failed(run, error)
     _warn_unseen(run)

@@ -89,7 +89,13 @@ class Log:
             self._observers = tuple(o for o in self._observers if o != observer)
 
     def payload(
-        self, value: Any, *, root: str, task: str = "", missing: str = ""
+        self,
+        value: Any,
+        *,
+        root: str,
+        task: str = "",
+        missing: str = "",
+        pickles: bool = False,
     ) -> Payload:
         """Return a value as events hold it; secrets in it are not stored.
 
@@ -100,6 +106,8 @@ class Log:
         missing : str, default ""
             When a secret would be missed, such as ``"in the next run"``: then one is
             an error.
+        pickles : bool, default False
+            Whether the value is pickled where it can't be stored otherwise.
 
         Raises
         ------
@@ -108,7 +116,7 @@ class Log:
         SecretNotStoredError
             It holds a secret that would be missed.
         """
-        payload, secrets = self._encoded(value, root, task)
+        payload, secrets = self._encoded(value, root, task, pickles=pickles)
         if secrets and missing:
             raise SecretNotStoredError(secrets[0], why=missing, task=task)
         return payload
@@ -121,6 +129,7 @@ class Log:
         task: str,
         cached: bool = False,
         usage: dict[str, int] | None = None,
+        pickles: bool = False,
     ) -> TaskFinished:
         """Return the event of a call that returned; `usage` is what its models used.
 
@@ -129,16 +138,16 @@ class Log:
         UnstorableValueError
             Its result can't be stored.
         """
-        payload, secrets = self._encoded(value, "result", task)
+        payload, secrets = self._encoded(value, "result", task, pickles=pickles)
         return TaskFinished(call_id, payload, cached, bool(secrets), usage)
 
     def _encoded(
-        self, value: Any, root: str, task: str
+        self, value: Any, root: str, task: str, *, pickles: bool
     ) -> tuple[Payload, tuple[str, ...]]:
         if self.saver is None:
             return Payload(None, value), ()
         try:
-            encoded = serde.encode_with_report(value, root=root)
+            encoded = serde.encode_with_report(value, root=root, pickles=pickles)
             if encoded.streams:
                 return self.saver.keep(encoded.write, value), encoded.secrets
             return Payload(encoded.tree, value), encoded.secrets

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from nbflow import serde
 from nbflow._engine.bodies import await_end, call_body
 from nbflow._engine.context import RunContext, Scope
 from nbflow._engine.execution import in_thread
@@ -24,6 +23,7 @@ from nbflow._engine.interrupts import swallowed
 from nbflow._engine.log import NEXT_RUN
 from nbflow._engine.recorded import Missing
 from nbflow._engine.run import Failure
+from nbflow._engine.stored import read_again
 from nbflow._engine.usage import usage_of
 from nbflow._events import NestedSaved, TaskCalled, TaskDropped
 from nbflow._values import FinalValue
@@ -200,15 +200,19 @@ def _finished(nested: Nested, value: Any) -> Any:
     save = value
     if isinstance(value, FinalValue):
         value, save = value.value, value.save
+    pickles = nested.definition.spec.pickles
     finished = log.finished(
         event.call_id,
         value,
         task=event.name,
         cached=scope.cached,
         usage=usage_of(scope),
+        pickles=pickles,
     )
     if nested.definition.keeps:
-        saved = log.payload(save, root="save", task=event.name, missing=NEXT_RUN)
+        saved = log.payload(
+            save, root="save", task=event.name, missing=NEXT_RUN, pickles=pickles
+        )
         log.write(NestedSaved(nested.namespace, scope.place, saved))
     log.write_outcome(finished)
     return value
@@ -250,4 +254,6 @@ def _previous(nested: Nested) -> Any:
         # Its own from before its code was edited is not before it, nor what followed.
         own = event.place == nested.scope.place
         found = None if own else found or event.value.data
-    return None if found is None else serde.decode(found)
+    if found is None:
+        return None
+    return read_again(found, log.saver, nested.event.name)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nbflow import serde
 from nbflow._engine.begin import Settled
 from nbflow._engine.context import current
 from nbflow._engine.execution import execute, execute_async
@@ -14,6 +13,7 @@ from nbflow._engine.ids import now
 from nbflow._engine.inject import as_context
 from nbflow._engine.nested import Nested, begin_nested, perform, perform_async
 from nbflow._engine.options import options_from
+from nbflow._engine.stored import read_again
 from nbflow._engine.streaming.feed import Feed
 from nbflow._engine.streaming.payloads import checkpoint_of, debugged
 from nbflow._engine.streaming.shape import PREVIOUS_KEY, keyed
@@ -219,7 +219,8 @@ class Reading:
         ):
             if isinstance(record.event, RunFinished | StateUpdated):
                 data = (record.event.save or record.event.value).data
-                return None if data is None else serde.decode(data)
+                name = self._definition.spec.name
+                return None if data is None else read_again(data, saver, name)
         return None
 
 

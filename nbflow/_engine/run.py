@@ -27,6 +27,7 @@ from nbflow._engine.ids import digest
 from nbflow._engine.lending import lend_place
 from nbflow._engine.pool import pool
 from nbflow._engine.recorded import Blocked, Diverged, Found, Missing
+from nbflow._engine.stored import read_again
 from nbflow._engine.trace import caller_line, error_text, user_trace
 from nbflow._events import (
     CodeSeen,
@@ -93,6 +94,8 @@ class Settings:
         The checkpoint at the run's input.
     stops : tuple of frozenset of str
         Nodes of a graph to stop before, and nodes to stop after; ``"*"`` is each.
+    pickles : bool
+        Whether what the body returns is pickled where it can't be stored otherwise.
     """
 
     workflow: str
@@ -107,6 +110,7 @@ class Settings:
     control: RunControl | None = None
     checkpoint_id: str = ""
     stops: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+    pickles: bool = False
 
 
 class Call(Struct, eq=False):
@@ -315,15 +319,20 @@ class Run(Ending):
             return
         match found.outcome:
             case TaskFinished(result=result):
-                data = result.data
-                value = result.live if data is None else serde.decode(data)
-                future.settle(value, None)
+                own = self._kept.get(found.call_id) is found.outcome
+                future.settle(self._read_again(result, event.name, own=own), None)
             case TaskFailed(error=error, call_id=call_id):
                 failure: BaseException = serde.decode(error.data or b"")
                 self.note_failure(call_id, Failure(failure, future, event.parent_id))
                 future.settle(None, failure)
             case _:
                 assert_never(found.outcome)
+
+    def _read_again(self, result: Payload, task: str, *, own: bool) -> Any:
+        data = result.data
+        if data is None:
+            return result.live
+        return read_again(data, self.log.saver, task, own=own)
 
     # Running them.
 

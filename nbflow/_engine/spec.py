@@ -54,6 +54,8 @@ class Spec:
         What its calls are called in the log.
     timeout : TimeoutPolicy or None
         How long an attempt may take, in numbers of seconds.
+    pickles : bool
+        Whether what it returns is pickled where it can't be stored otherwise.
     """
 
     func: Callable[..., Any]
@@ -65,6 +67,7 @@ class Spec:
     cache: CachePolicy | None = None
     timeout: TimeoutPolicy | None = None
     kind: Literal["task", "node"] = "task"
+    pickles: bool = False
 
     def normal(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -96,6 +99,7 @@ def spec_of(
     retry: Sequence[RetryPolicy] = (),
     cache: CachePolicy | None = None,
     timeout: TimeoutPolicy | None = None,
+    pickles: bool = False,
     skip_first: bool = False,
 ) -> Spec:
     """Look at a function once, when it is decorated.
@@ -126,6 +130,7 @@ def spec_of(
         retry=retry,
         cache=cache,
         timeout=timeout,
+        pickles=pickles,
     )
 
 

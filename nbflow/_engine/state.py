@@ -88,9 +88,10 @@ def state_of(
     if namespace:
         records = saver.read(thread_id, run_id=point.run_id, kinds=DRAWN_KINDS)
         visit = Visit(point, records, None)
-        return _RunView(visit, live=live, subgraphs=subgraphs).nested(str(namespace))
+        view = _RunView(visit, saver, live=live, subgraphs=subgraphs)
+        return view.nested(str(namespace))
     visit = next(visits(saver, iter([point]), kinds=DRAWN_KINDS))
-    return _snapshot_of(visit, live=live, subgraphs=subgraphs)
+    return _snapshot_of(visit, saver, live=live, subgraphs=subgraphs)
 
 
 def history_of(
@@ -111,13 +112,16 @@ def history_of(
         found = (p for p in found if p.checkpoint_id == checkpoint_id)
     chosen = within(found, metadata=metadata, before=before, limit=limit)
     for visit in visits(saver, chosen, kinds=DRAWN_KINDS, limit=limit):
-        yield _snapshot_of(visit, live=False, subgraphs=False)
+        yield _snapshot_of(visit, saver, live=False, subgraphs=False)
 
 
-def _snapshot_of(visit: Visit, *, live: bool, subgraphs: bool) -> StateSnapshot:
+def _snapshot_of(
+    visit: Visit, saver: BaseCheckpointSaver, *, live: bool, subgraphs: bool
+) -> StateSnapshot:
     if visit.point.kind in ("input", "step"):
-        return _RunView(visit, live=live, subgraphs=subgraphs).snapshot()
-    value = None if visit.ending is None else _value(visit.ending.value)
+        return _RunView(visit, saver, live=live, subgraphs=subgraphs).snapshot()
+    ending = visit.ending
+    value = _value(None if ending is None else ending.value, saver)
     return _snapshot(visit.point, value, (), (), ())
 
 
@@ -147,15 +151,20 @@ class _RunView:
     ----------
     live : bool
         Whether it is where the thread stands: only pending questions are shown then,
+    saver : BaseCheckpointSaver
+        Whose run it is.
         else the newest one that each call asked.
     subgraphs : bool
         Whether nested runs' states are given in full.
     """
 
-    def __init__(self, visit: Visit, *, live: bool, subgraphs: bool) -> None:
+    def __init__(
+        self, visit: Visit, saver: BaseCheckpointSaver, *, live: bool, subgraphs: bool
+    ) -> None:
         self.visit = visit
         self.point = point = visit.point
         self.live = live
+        self.saver = saver
         self.subgraphs = subgraphs
         self._paths: dict[str, tuple[str, ...]] = {}
         self._namespaces: dict[str, str] = {}
@@ -173,7 +182,7 @@ class _RunView:
         calls = (self._row(call) for call in self.picture.calls.values())
         return _snapshot(
             point,
-            _value(None if ending is None else ending.value),
+            _value(None if ending is None else ending.value, self.saver),
             (self.workflow,),
             (self._entry(), *calls),
             _interrupts(self.questions),
@@ -196,7 +205,7 @@ class _RunView:
         upcoming = step.next if isinstance(step, StepReached) else (START,)
         return _snapshot(
             point,
-            {} if held is None else _value(held.value),
+            {} if held is None else _value(held.value, self.saver),
             upcoming,
             tuple(self._row(call) for call in (*nodes, *below)),
             _interrupts(asked),
@@ -211,7 +220,7 @@ class _RunView:
             path=("__pregel_pull", self.workflow),
             error=picture.error,
             interrupts=_interrupts(self.questions),
-            result=_value(None if ending is None else ending.value),
+            result=_value(None if ending is None else ending.value, self.saver),
             status=picture.status,
             attempts=picture.stretches,
             started=_iso(picture.started_at),
@@ -228,7 +237,7 @@ class _RunView:
             path=("__pregel_push", called.parent_id, called.ordinal),
             error=call.error,
             interrupts=_interrupts(own),
-            result=_value(call.result),
+            result=_value(call.result, self.saver),
             status=call.status,
             arguments=called.args,
             attempts=call.attempts,
@@ -306,7 +315,7 @@ class _RunView:
         entry = self._task(call)._replace(interrupts=interrupts)
         tasks = (entry, *(self._row(inner) for inner in below))
         return StateSnapshot(
-            values=_value(call.result),
+            values=_value(call.result, self.saver),
             next=() if is_done else (call.called.name,),
             config=self._config(namespace),
             metadata={
@@ -330,10 +339,10 @@ def _interrupts(questions: Iterable[Interrupted]) -> tuple[Interrupt, ...]:
     return tuple(as_interrupt(question) for question in questions)
 
 
-def _value(payload: Payload | None) -> Any:
+def _value(payload: Payload | None, saver: BaseCheckpointSaver) -> Any:
     if payload is None or payload.data is None:
         return None
-    value = serde.decode(payload.data, opaque=True)
+    value = serde.decode(payload.data, opaque=True, pickles=saver.allow_pickle)
     # Where a node goes on is the graph's business.
     return value.update if isinstance(value, NodeOutput) else value
 

@@ -245,6 +245,13 @@ class BaseCheckpointSaver(ABC):
     there on.
     """
 
+    allow_pickle: bool = False
+    """Whether bodies may get what a task with ``codec="pickle"`` left here.
+
+    Unpickling runs whatever the bytes say, so this is for whoever opens a log to
+    decide, and nothing in the log changes it.
+    """
+
     @property
     def scope(self) -> Hashable:
         """What two savers over the same log have in common, and others don't."""

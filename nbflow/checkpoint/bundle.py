@@ -32,7 +32,7 @@ from nbflow.errors import (
     UnreadableValueError,
     UsageError,
 )
-from nbflow.serde.foreign import from_stranger, without_secrets
+from nbflow.serde.foreign import from_stranger, without_pickles, without_secrets
 from nbflow.serde.redact import is_secret_name
 
 if TYPE_CHECKING:
@@ -429,7 +429,10 @@ class _Importing:
             raise InvalidBundleError(f"the value {file!r} is not in it")
         else:
             data = b"".join(self._pieces(file))
-        return data if data is None or self.trusted else from_stranger(data)
+        if data is None:
+            return None
+        # A file is not this process's, however trusted: none of its pickles is read.
+        return without_pickles(data) if self.trusted else from_stranger(data)
 
     def _pieces(self, name: str) -> Iterator[bytes]:
         wanted, size = self.manifest.files[name]

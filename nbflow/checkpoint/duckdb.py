@@ -61,6 +61,10 @@ class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
         Who opens it, such as a notebook's name: told to another process that wants
         the file.
 
+    allow_pickle : bool, default False
+        Hand results of tasks with ``codec="pickle"`` to bodies. Unpickling runs
+        whatever the file says: only for a file that nobody else could write. Each
+        saver decides for itself, also on the same file.
     Raises
     ------
     UsageError
@@ -82,7 +86,14 @@ class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
     >>> folder.cleanup()
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, holder: str = "") -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        holder: str = "",
+        allow_pickle: bool = False,
+    ) -> None:
+        self.allow_pickle = allow_pickle
         self._database = open_database(path, holder)
         writer = self._database.writer
         # A finalizer may run anywhere, so it waits for nothing.

@@ -25,7 +25,7 @@ class InMemorySaver(BaseCheckpointSaver):
     """Keep the log of every thread in memory.
 
     It forgets everything with the process. Values are stored as bytes, as in any
-    saver, so a replay gets fresh copies.
+    saver, so a replay gets fresh copies; also pickles, which are this process's own.
 
     Examples
     --------
@@ -35,6 +35,7 @@ class InMemorySaver(BaseCheckpointSaver):
     """
 
     def __init__(self) -> None:
+        self.allow_pickle = True
         self._lock = threading.Lock()
         self._seq = 0
         self._threads: dict[str, list[Record]] = {}

@@ -1,8 +1,8 @@
 """Values to tagged bytes and back, and what is said of values without storing them.
 
-Nothing is pickled, and nothing is imported because stored bytes name it. Neither
-the engine nor a store is known here; libraries such as NumPy are loaded only
-when one of their values is met.
+Nothing is imported because stored bytes name it, and nothing is pickled or unpickled
+unless the caller asks for it. Neither the engine nor a store is known here; libraries
+such as NumPy are loaded only when one of their values is met.
 """
 
 from nbflow.serde.codec import Opaque

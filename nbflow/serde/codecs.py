@@ -12,6 +12,7 @@ from nbflow.serde.families import FAMILIES, family_of
 from nbflow.serde.frames import FRAMES
 from nbflow.serde.images import IMAGES
 from nbflow.serde.kinds import key_of
+from nbflow.serde.pickles import PICKLE, PICKLED
 from nbflow.serde.redact import SECRET_TYPES
 from nbflow.serde.registry import Registration, record, tag_of
 from nbflow.serde.standard import REDACTED, STANDARD
@@ -33,6 +34,7 @@ _BY_BASE = {codec.base: codec for codec in CODECS if codec.base}
 BY_CODE: dict[int, Codec | Family] = {
     **{codec.code: codec for codec in CODECS},
     **{family.code: family for family in FAMILIES},
+    PICKLED: PICKLE,
 }
 """All codecs by the number that stands in stored bytes."""
 

@@ -43,7 +43,7 @@ def fingerprint(value: Any) -> str:
     ----------
     value : Any
         Anything; this never raises. What can't be stored, and secrets, count by
-        the name of their type.
+        the name of their type. So does what is stored as a pickle only.
 
     Examples
     --------

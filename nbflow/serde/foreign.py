@@ -1,8 +1,8 @@
 """Stored bytes on their way into another's hands, or from another's into ours.
 
-Secrets are taken out by the names they stand under, and classes of a stranger are
-marked as a stranger's. Only the tags are read: no value is built, so nothing that
-the bytes name is looked up, and no class has to be known.
+Secrets are taken out by the names they stand under, classes of a stranger are marked
+as a stranger's, and pickles stay behind. Only the tags are read: no value is built, so
+nothing that the bytes name is looked up, and no class has to be known.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from msgspec.msgpack import Decoder, Encoder, Ext
 from nbflow.errors import UnreadableValueError
 from nbflow.serde.codec import MAX_DEPTH, Codec, Family
 from nbflow.serde.codecs import BY_CODE
+from nbflow.serde.pickles import PICKLED, describe
 from nbflow.serde.redact import is_secret_name
 from nbflow.serde.registry import resolve
 from nbflow.serde.standard import PAIRS, REDACTED
 from nbflow.serde.streams import MARK, Stream, split, write_streams
 from nbflow.serde.tree import STREAMED
 
-__all__ = ["FOREIGN", "from_stranger", "without_secrets"]
+__all__ = ["FOREIGN", "from_stranger", "without_pickles", "without_secrets"]
 
 FOREIGN: Final = "bundle:"
 """What the tag of a stranger's class begins with: no class here has such a tag,
@@ -46,7 +47,7 @@ def without_secrets(data: bytes, names: frozenset[str]) -> bytes:
     Returns
     -------
     bytes
-        The value with `Redacted` in their places.
+        The value with `Redacted` in their places, and without pickles.
 
     Raises
     ------
@@ -59,9 +60,9 @@ def without_secrets(data: bytes, names: frozenset[str]) -> bytes:
 def from_stranger(data: bytes) -> bytes:
     """Return a stored value of which only built-in types are ever rebuilt.
 
-    Classes that are neither Python's, nbflow's nor of a library with codecs get
-    another tag: they are read as `Opaque`, and a body that would receive one is
-    told which tag to register.
+    Pickles are taken out. Classes that are neither Python's, nbflow's nor of a library
+    with codecs get another tag: they are read as `Opaque`, and a body that would
+    receive one is told which tag to register.
 
     Raises
     ------
@@ -71,6 +72,19 @@ def from_stranger(data: bytes) -> bytes:
     return _Rewriting(frozenset(), is_foreign=True).rewritten(data)
 
 
+def without_pickles(data: bytes) -> bytes:
+    """Return a stored value in which the place of pickles is taken by their types.
+
+    Raises
+    ------
+    UnreadableValueError
+        The bytes are not a stored value.
+    """
+    rewriting = _Rewriting(frozenset(), is_foreign=False)
+    rewritten = rewriting.rewritten(data)
+    return rewritten if rewriting.found_pickles else data
+
+
 class _Rewriting:
     """One value on its way from bytes to bytes."""
 
@@ -78,6 +92,7 @@ class _Rewriting:
         self.names = names
         self.is_foreign = is_foreign
         self.places: set[int] = set()
+        self.found_pickles = False
 
     def rewritten(self, data: bytes) -> bytes:
         """Return other bytes in the place of some."""
@@ -130,6 +145,8 @@ class _Rewriting:
         codec = BY_CODE.get(ext.code)
         if codec is None:
             return ext
+        if ext.code == PICKLED:
+            return self.unpicklable(*describe(bytes(ext.data)))
         if isinstance(codec, Family):
             return self.instance(ext, depth)
         if codec.own_store_only and self.is_foreign:
@@ -160,6 +177,11 @@ class _Rewriting:
         tag = f"{FOREIGN}{codec.types[0] if codec.types else codec.code}"
         return Ext(_DATACLASS, _pack([tag, {"data": bytes(ext.data)}]))
 
+    def unpicklable(self, name: str, shown: dict[str, int]) -> Ext:
+        """Return what is shown of a pickle, as an instance of a stranger's class."""
+        self.found_pickles = True
+        return Ext(_DATACLASS, _pack([f"{FOREIGN}{name}", shown]))
+
     def streamed(self, ext: Ext) -> Ext:
         """Take note of a part behind the tree, which stays as it is."""
         match _unpack(ext.data):
@@ -167,6 +189,8 @@ class _Rewriting:
                 codec = BY_CODE.get(code)
             case _:
                 raise UnreadableValueError("a part behind them is not what they say")
+        if code == PICKLED:
+            return self.unpicklable("pickle", {})
         if isinstance(codec, Codec) and codec.own_store_only and self.is_foreign:
             return self.marked(codec, Ext(code, b""))
         self.places.add(place)

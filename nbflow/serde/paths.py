@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from nbflow.serde.codec import Children, Step
 
-__all__ = ["path_of", "secret_paths"]
+__all__ = ["innermost", "path_of", "secret_paths"]
 
 MAX_STEPS = 20
 """More steps than this are cut: nobody reads them."""
@@ -46,6 +46,17 @@ def path_of(value: Any, culprit: Any, root: str) -> str:
     """
     steps = next(_search(value, lambda item: item is culprit, ()), ())
     return _spelled(steps, root)
+
+
+def innermost(value: Any, wanted: Callable[[Any], bool]) -> Any:
+    """Return the innermost wanted object on the way into one; `value` is wanted."""
+    for _ in range(MAX_DEPTH):
+        inside = (child for _, child in _children(value) if type(child) not in ATOMS)
+        found = next(filter(wanted, inside), None)
+        if found is None:
+            break
+        value = found
+    return value
 
 
 def secret_paths(value: Any, secrets: list[Any], root: str) -> tuple[str, ...]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import threading
 from functools import cached_property
 from io import BytesIO
-from itertools import chain
+from itertools import chain, product
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.msgpack import Decoder, Encoder, Ext
 
 from nbflow.errors import (
+    PickleNotAllowedError,
     UnreadableValueError,
     UnregisteredTypeError,
     UnstorableValueError,
@@ -32,10 +33,17 @@ from nbflow.serde.codec import (
     name_of,
 )
 from nbflow.serde.codecs import BY_CODE, known
-from nbflow.serde.paths import path_of, secret_paths
+from nbflow.serde.paths import innermost, path_of, secret_paths
+from nbflow.serde.pickles import PICKLED, describe, dump, load
 from nbflow.serde.registry import resolve
 from nbflow.serde.standard import PAIRS, REDACTED, TUPLE
-from nbflow.serde.streams import MARK, Stream, split, write_streams
+from nbflow.serde.streams import (
+    MARK,
+    STREAM_FROM_BYTES,
+    Stream,
+    split,
+    write_streams,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,12 +132,48 @@ def encode(value: Any, *, root: str = "value") -> bytes:
     return _encode(value, root).data
 
 
-def encode_with_report(value: Any, *, root: str = "value") -> Encoded:
+def encode_with_report(
+    value: Any, *, root: str = "value", pickles: bool = False
+) -> Encoded:
     """Return a value as bytes, and say which secrets were left out.
 
-    Parameters and errors are those of `encode`.
+    Other parameters and the errors are those of `encode`.
+
+    Parameters
+    ----------
+    pickles : bool, default False
+        Pickle the value, as a whole, where part of it can't be stored otherwise.
     """
-    return _encode(value, root)
+    try:
+        return _encode(value, root)
+    except UnstorableValueError:
+        if not pickles:
+            raise
+    return _pickled(value, root)
+
+
+def _pickled(value: Any, root: str) -> Encoded:
+    # As a whole: two objects that share a third one still do when they come back.
+    try:
+        data, redacted = dump(value)
+    except Exception as error:  # pickling runs the methods of users' classes
+        culprit = innermost(value, _can_not_be_pickled)
+        path = path_of(value, culprit, root)
+        why = f"{type(error).__name__}: {error}"
+        raise UnstorableValueError(path, name_of(type(culprit)), why=why) from error
+    secrets = (root,) if redacted else ()
+    if len(data) < STREAM_FROM_BYTES:
+        return Encoded(_pack(Ext(PICKLED, data)), secrets)
+    stream = Stream(len(data), lambda sink: sink(data))
+    return Encoded(_pack(Ext(STREAMED, _pack([PICKLED, 0]))), secrets, (stream,))
+
+
+def _can_not_be_pickled(value: Any) -> bool:
+    try:
+        dump(value)
+    except Exception:  # noqa: BLE001 - pickling runs the methods of users' classes
+        return True
+    return False
 
 
 def _encode(value: Any, root: str) -> Encoded:
@@ -290,7 +334,9 @@ def _made(make: Callable[[Any], Any], value: Any) -> Any:
         raise Refusal(value, f"{type(error).__name__}: {error}") from error
 
 
-def decode(data: bytes, *, opaque: bool = False, trusted: bool = True) -> Any:
+def decode(
+    data: bytes, *, opaque: bool = False, trusted: bool = True, pickles: bool = False
+) -> Any:
     """Return a fresh copy of the value that was stored.
 
     Parameters
@@ -305,6 +351,10 @@ def decode(data: bytes, *, opaque: bool = False, trusted: bool = True) -> Any:
         Rebuild users' classes: those that are registered, or stand in a module
         that is imported already. False rebuilds only types that Python, nbflow
         and the libraries with codecs define.
+    pickles : bool, default False
+        Unpickle what was pickled, which runs whatever the bytes say. Only for bytes
+        that this process made, or of a store that the reader trusts; never without
+        `trusted`.
 
     Returns
     -------
@@ -315,6 +365,8 @@ def decode(data: bytes, *, opaque: bool = False, trusted: bool = True) -> Any:
     ------
     UnregisteredTypeError
         If a value's class is not known; it names the line to add.
+    PickleNotAllowedError
+        If it is a pickle, and `pickles` is False.
     UnreadableValueError
         If the bytes are not a stored value.
 
@@ -323,7 +375,7 @@ def decode(data: bytes, *, opaque: bool = False, trusted: bool = True) -> Any:
     >>> decode(encode({1, 2}))
     {1, 2}
     """
-    return _READINGS[opaque, trusted].read(data)
+    return _READINGS[opaque, trusted, pickles].read(data)
 
 
 class _Depth(threading.local):
@@ -342,9 +394,10 @@ _depth = _Depth()
 class _Reading:
     """One way to read stored bytes: what to do about classes."""
 
-    def __init__(self, *, opaque: bool, trusted: bool) -> None:
+    def __init__(self, *, opaque: bool, trusted: bool, pickles: bool) -> None:
         self.opaque = opaque
         self.trusted = trusted
+        self.pickles = pickles and trusted
         self.unpack = Decoder(ext_hook=self.extension).decode
 
     def read(self, data: bytes) -> Any:
@@ -401,6 +454,8 @@ class _Reading:
 
     def rebuilt(self, codec: Codec, parts: Any) -> Any:
         """Return the value of a codec's parts."""
+        if codec.code == PICKLED:
+            return self.unpickled(parts)
         if codec.own_store_only and not self.trusted:
             return self.unknown(codec.types[0], parts)
         try:
@@ -408,6 +463,18 @@ class _Reading:
         except Exception as error:  # noqa: BLE001 - constructors given what was read
             name = (codec.types or (codec.base or "array of objects",))[0]
             return self.failed(name, parts, error)
+
+    def unpickled(self, data: memoryview) -> Any:
+        """Return what was pickled if the reader asked for it, else a stand-in."""
+        name, shown = describe(data)
+        if self.pickles:
+            try:
+                return load(data)
+            except Exception as error:  # noqa: BLE001 - it runs whatever it says
+                return self.failed(name, shown, error)
+        if self.opaque:
+            return Opaque(name, shown)
+        raise PickleNotAllowedError(name)
 
     def instance(self, family: Family, parts: Any) -> Any:
         """Return an instance of a user's class."""
@@ -443,7 +510,6 @@ class _Reading:
 
 
 _READINGS = {
-    (opaque, trusted): _Reading(opaque=opaque, trusted=trusted)
-    for opaque in (False, True)
-    for trusted in (False, True)
+    ways: _Reading(opaque=ways[0], trusted=ways[1], pickles=ways[2])
+    for ways in product((False, True), repeat=3)
 }

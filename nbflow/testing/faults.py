@@ -71,6 +71,7 @@ class FailingSaver(BaseCheckpointSaver):
         for_good: bool = False,
     ) -> None:
         self.saver: BaseCheckpointSaver = InMemorySaver() if saver is None else saver
+        self.allow_pickle: bool = self.saver.allow_pickle
         self.written: int = 0
         self.failed: list[Record] = []
         self._fails_at = {fails_at} if isinstance(fails_at, int) else set(fails_at)
@@ -192,5 +193,6 @@ def killed_after(
     if records < 0:
         raise ValueError(f"records must be at least 0, not {records!r}")
     left = InMemorySaver()
+    left.allow_pickle = saver.allow_pickle
     left.append(saver.read(thread_id)[:records])
     return left

@@ -178,7 +178,7 @@ def _prepared(
     given = dict(config or {})
     named = {"thread_id": thread_id, "replay": "changed", "on_divergence": "error"}
     given["configurable"] = {**given.get("configurable", {}), **named}
-    return _Recording(records), given
+    return _Recording(records, allow_pickle=source.allow_pickle), given
 
 
 def _up_to_its_end(records: Sequence[Record], run_id: str | None) -> list[Record]:
@@ -198,8 +198,9 @@ def _up_to_its_end(records: Sequence[Record], run_id: str | None) -> list[Record
 class _Recording(InMemorySaver):
     """A copy of a thread that takes no call of a task."""
 
-    def __init__(self, records: Sequence[Record]) -> None:
+    def __init__(self, records: Sequence[Record], *, allow_pickle: bool) -> None:
         super().__init__()
+        self.allow_pickle = allow_pickle
         super().append(records)
         self._missing: list[NotRecordedError] = []
 

@@ -306,6 +306,13 @@ class Command(Generic[N]):
 
     PARENT: ClassVar[Literal["__parent__"]] = "__parent__"
 
+    def __repr__(self) -> str:
+        given = {"graph": self.graph, "update": self.update, "goto": self.goto}
+        shown = {name: value for name, value in given.items() if value}
+        if self.resume is not UNSET:
+            shown["resume"] = self.resume
+        return f"Command({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
+
 
 @dataclass(frozen=True, slots=True)
 class Overwrite:

@@ -71,6 +71,9 @@ class Scope:
         What bounds the attempt in time.
     cached : bool
         Whether the body's result came from the cache.
+    is_graph : bool
+        Whether the body only runs a graph's nodes: then it has no level of its own in
+        their namespaces.
     usage : Usage or None
         What the models called in the body, in all its attempts, say they used.
     """
@@ -84,6 +87,7 @@ class Scope:
     branch: tuple[str, ...] = ()
     fresh = False
     is_run = False
+    is_graph = False
 
     def __init__(
         self,
@@ -130,6 +134,7 @@ class Scope:
         )
         scope.settings, scope.branch = self.settings, self.branch
         scope.fresh, scope.is_run = self.fresh, self.is_run
+        scope.is_graph = self.is_graph
         scope.holds_place = self.lend()
         scope.keeps = self.keeps
         self.left = "another attempt was made"
@@ -174,8 +179,8 @@ class Scope:
     @property
     def path(self) -> tuple[str, ...]:
         """The bodies around this one, itself last, each as ``name:identity``."""
-        own = f"{self.name}:{self.body_id}"
-        return (own,) if self.above is None else (*self.above.path, *self.branch, own)
+        own = () if self.is_graph else (f"{self.name}:{self.body_id}",)
+        return own if self.above is None else (*self.above.path, *self.branch, *own)
 
     @property
     def namespace(self) -> tuple[str, ...]:

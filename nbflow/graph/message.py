@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import uuid
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypedDict
 
 from nbflow._engine.context import current, require
 from nbflow._engine.ids import digest
@@ -17,7 +17,7 @@ from nbflow._engine.tokens import note_message
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["REMOVE_ALL_MESSAGES", "add_messages", "push_message"]
+__all__ = ["REMOVE_ALL_MESSAGES", "MessagesState", "add_messages", "push_message"]
 
 REMOVE_ALL_MESSAGES: Final = "__remove_all__"
 """Id of a `RemoveMessage` that removes everything before it."""
@@ -61,6 +61,12 @@ def add_messages(left: Any, right: Any) -> list[Any]:
         if _removes(new[index]) == REMOVE_ALL_MESSAGES:
             return new[index + 1 :]
     return _merged(kept, new)
+
+
+class MessagesState(TypedDict):
+    """A state that is a list of chat messages, merged by `add_messages`."""
+
+    messages: Annotated[list[Any], add_messages]
 
 
 def push_message(message: Any, *, state_key: str | None = "messages") -> Any:

@@ -15,6 +15,7 @@ from nbflow.errors import InvalidUpdateError, ParentCommand
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from nbflow._values import CachePolicy
     from nbflow.graph.schema import Schema
 
 __all__ = ["Branch", "Node", "NodeCall", "node_spec", "targets_of"]
@@ -134,13 +135,26 @@ class NodeCall:
         self._node = node
         self._branches = tuple(branches)
         self._after = after
-        self.spec: Spec = replace(node.spec, func=self, kind="node")
+        self.spec: Spec = replace(
+            node.spec, func=self, kind="node", cache=self._cache_policy()
+        )
 
     def __nbflow_code__(self) -> Any:
         """Return what counts as the code of this call."""
         paths = {f"branch_{i}": b.path for i, b in enumerate(self._branches)}
         action = self._node.spec.func
         return functools.partial(action, **paths) if paths else action
+
+    def _cache_policy(self) -> CachePolicy | None:
+        policy = self._node.spec.cache
+        if policy is None or policy.key_func is None:
+            return policy
+        key_func, read = policy.key_func, self._node.schema.read
+
+        def key_of(values: Mapping[str, Any], *sent: Any, **injected: Any) -> Any:
+            return key_func(sent[0] if sent else read(values), **injected)
+
+        return replace(policy, key_func=key_of)
 
     def __call__(self, values: Mapping[str, Any], *sent: Any, **injected: Any) -> Any:
         """Run the action on the state's values, or on what was sent to it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow._values import END, START, UNSET, Send
 from nbflow.errors import InvalidUpdateError
-from nbflow.graph.channels import applied
+from nbflow.graph.channels import Reduced, applied
 from nbflow.graph.schema import ROOT
 
 if TYPE_CHECKING:
@@ -59,7 +59,12 @@ class Plan:
     def begin(self, values: Mapping[str, Any] | None, given: Any) -> dict[str, Any]:
         """Return the values that a run begins with: the thread's, and its input."""
         update = given if self.input.is_root else self.input.written(given)
-        return self.after(values or {}, (update,))
+        empty = {
+            name: channel.make()
+            for name, channel in self.channels.items()
+            if isinstance(channel, Reduced) and channel.make is not None
+        }
+        return self.after({**empty, **(values or {})}, (update,))
 
     def after(
         self, values: Mapping[str, Any], updates: Iterable[Any]
@@ -92,8 +97,12 @@ class Plan:
         return {name: values[name] for name in self.output.channels if name in values}
 
     def _written(self, update: Any) -> Iterable[tuple[str, Any]]:
-        if isinstance(update, list) and not self.state.is_root:
-            return [pair for part in update for pair in self._written(part)]
+        if isinstance(update, list | tuple) and not self.state.is_root:
+            if update and all(map(_is_pair, update)):
+                # The same key may be written to more than once.
+                return [pair for part in update for pair in self._written(dict([part]))]
+            if isinstance(update, list):
+                return [pair for part in update for pair in self._written(part)]
         known = self.state.written(update)
         if isinstance(update, dict):
             # A node may write what only another node's own input schema has.
@@ -116,6 +125,10 @@ class Plan:
                 f"The node {of!r} goes on to {name!r}, which is no node of this graph. "
                 f"Its nodes are {known}."
             )
+
+
+def _is_pair(part: Any) -> bool:
+    return isinstance(part, tuple) and len(part) == 2 and isinstance(part[0], str)  # noqa: PLR2004
 
 
 @dataclass(frozen=True, slots=True)

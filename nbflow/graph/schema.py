@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nbflow._values import UNSET, Overwrite
+from nbflow._values import Overwrite
 from nbflow.errors import InvalidUpdateError
 from nbflow.graph.channels import Channel, channel_of
 
@@ -71,15 +71,17 @@ class Schema:
         return {k: _unwrapped(v) for k, v in update.items() if k in self.channels}
 
     def _of_object(self, update: Any) -> dict[str, Any]:
+        if dataclasses.is_dataclass(update) and not isinstance(update, type):
+            return {f.name: getattr(update, f.name) for f in dataclasses.fields(update)}
         fields_set = getattr(update, "model_fields_set", None)
         if fields_set is not None:
-            return {name: getattr(update, name) for name in fields_set}
-        if dataclasses.is_dataclass(update) and not isinstance(update, type):
-            held = {f.name: f for f in dataclasses.fields(update)}
+            # LangGraph's rule: a None that is only the default writes nothing.
             return {
                 name: getattr(update, name)
-                for name, field in held.items()
-                if not _is_default(getattr(update, name), field)
+                for name, field in type(update).model_fields.items()
+                if getattr(update, name) is not None
+                or field.default is not None
+                or name in fields_set
             }
         raise InvalidUpdateError(
             f"Expected dict, got {update!r} (INVALID_GRAPH_NODE_RETURN_VALUE). A node "
@@ -126,14 +128,6 @@ def _is_typed_dict(kind: Any) -> bool:
 
 def _has_fields(kind: type) -> bool:
     return dataclasses.is_dataclass(kind) or hasattr(kind, "model_fields")
-
-
-def _is_default(value: Any, field: dataclasses.Field[Any]) -> bool:
-    if field.default is not dataclasses.MISSING:
-        return bool(value is field.default or value == field.default)
-    if field.default_factory is not dataclasses.MISSING:
-        return bool(value == field.default_factory())
-    return value is UNSET
 
 
 def _unwrapped(value: Any) -> Any:

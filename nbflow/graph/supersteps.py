@@ -74,6 +74,7 @@ async def _awaiting(steps: _Steps) -> FinalValue[Any, Any]:
 
 def _steps(plan: Plan, given: Any, config: Mapping[str, Any], previous: Any) -> _Steps:
     context, limit = require("a graph"), config["recursion_limit"]
+    context.scope.is_graph = True
     values: dict[str, Any] = plan.begin(previous, given)
     frontier = Frontier(plan)
     start = plan.calls.get(START)
@@ -96,8 +97,11 @@ def _steps(plan: Plan, given: Any, config: Mapping[str, Any], previous: Any) -> 
                 "key."
             )
         outputs = yield _called(plan, context, turns, values)
+        ends = [output.update for output in outputs if isinstance(output, NodeOutput)]
+        values = plan.after(values, ends)
+        if len(ends) < len(outputs) and not context.scope.nested:
+            context.run.reached = plan.result(values)
         _raise_first(context, outputs)
-        values = plan.after(values, [output.update for output in outputs])
         frontier.advance(
             [(turn.node, output) for turn, output in zip(turns, outputs, strict=True)]
         )

@@ -197,7 +197,7 @@ def test_a_nested_graph_shows_its_steps_in_its_namespace(
     assert deep == {"deep": {"seen": ["first"]}}
     assert whole == {"inner": {"seen": ["first"]}}
     assert root == ()
-    assert [part.partition(":")[0] for part in namespace] == ["LangGraph", "inner"]
+    assert [part.partition(":")[0] for part in namespace] == ["inner"]
 
 
 def test_what_can_not_be_done_to_a_graph_yet_says_so(

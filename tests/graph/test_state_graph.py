@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 import pytest
 from pydantic import BaseModel
 
+from nbflow.cache.memory import InMemoryCache
 from nbflow.checkpoint.duckdb import DuckDBSaver
 from nbflow.checkpoint.memory import InMemorySaver
 from nbflow.errors import GraphRecursionError, InvalidUpdateError, NodeTimeoutError
 from nbflow.func import entrypoint, task
 from nbflow.graph import END, START, MessagesState, StateGraph
-from nbflow.types import Command, Overwrite, RetryPolicy, Send, interrupt
+from nbflow.types import CachePolicy, Command, Overwrite, RetryPolicy, Send, interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -141,7 +142,7 @@ def test_unknown_keys_are_left_out_and_none_writes_nothing() -> None:
 
     result = builder.compile().invoke({"n": 1, "other": 2})
 
-    assert result == {"n": 1}
+    assert result == {"seen": [], "n": 1}
 
 
 class Question(TypedDict):
@@ -380,7 +381,7 @@ def test_a_node_is_tried_again_as_its_policy_says() -> None:
 
     result = builder.add_edge(START, "flaky").compile().invoke({})
 
-    assert result == {"n": 3}
+    assert result == {"seen": [], "n": 3}
 
 
 @pytest.mark.parametrize("limit", [0.01, timedelta(milliseconds=10)])
@@ -512,3 +513,99 @@ def test_what_can_not_run_is_refused_when_it_is_built(
 ) -> None:
     with pytest.raises(ValueError, match=text):
         build(graph_of("a"))
+
+
+class Parts(BaseModel):
+    """A state with defaults."""
+
+    n: int = 1
+    name: str = "x"
+    note: str | None = None
+
+
+@dataclass
+class Fields:
+    """The same, as a dataclass."""
+
+    n: int = 1
+    name: str = "x"
+
+
+@pytest.mark.parametrize("schema", [Parts, Fields])
+def test_a_state_given_as_an_object_brings_its_defaults(schema: Any) -> None:
+    builder = StateGraph(schema).add_node("add", lambda s: schema(n=s.n + 1))
+
+    result = builder.add_edge(START, "add").compile().invoke(schema(n=4))
+
+    assert result == {"n": 5, "name": "x"}
+
+
+def test_a_key_that_combines_is_there_before_anything_is_written_to_it() -> None:
+    builder = graph_of("count", count=lambda state: {"n": len(state["seen"])})
+
+    result = builder.add_edge(START, "count").compile().invoke({})
+
+    assert result == {"seen": [], "n": 0}
+
+
+def test_a_command_may_write_in_pairs_of_key_and_value() -> None:
+    command: Command[Any] = Command(update=[("seen", ["a"]), ("seen", ["b"])])
+    builder = graph_of("write", write=lambda _: command)
+
+    result = builder.add_edge(START, "write").compile().invoke({})
+
+    assert result == {"seen": ["a", "b"]}
+    assert repr(Command(update={"n": 1}, resume=None)) == (
+        "Command(update={'n': 1}, resume=None)"
+    )
+
+
+def test_what_a_graphs_nodes_left_in_the_cache_can_be_cleared_by_their_names() -> None:
+    runs: list[int] = []
+
+    def add(state: State) -> State:
+        runs.append(state["n"])
+        return {"n": state["n"] + 1}
+
+    policy = CachePolicy(key_func=lambda state: str(state["n"]))
+    builder = StateGraph(State).add_node(add, cache_policy=policy)
+    builder.add_edge(START, "add")
+    graph = builder.compile(cache=InMemoryCache())
+
+    for _ in range(2):
+        graph.invoke({"n": 1})
+    graph.clear_cache()
+    graph.invoke({"n": 1})
+
+    assert runs == [1, 1]
+    with pytest.raises(ValueError, match=r"no node 'nope'\. Its nodes are 'add'"):
+        graph.clear_cache(["nope"])
+
+
+def test_a_question_is_told_with_what_the_others_of_its_step_have_written(
+    saver: BaseCheckpointSaver,
+) -> None:
+    def ask(_: State) -> State:
+        return {"seen": [interrupt("first") + interrupt("second")]}
+
+    builder = graph_of("ask", "tell", ask=ask)
+    builder.add_edge(START, "ask").add_edge(START, "tell")
+    graph = builder.compile(checkpointer=saver)
+
+    first = graph.invoke({}, CONFIG)
+    later = list(graph.stream(Command(resume="1"), CONFIG, stream_mode="values"))
+
+    assert first["seen"] == ["tell"]
+    assert [chunk["seen"] for chunk in later] == [["tell"]]
+    assert graph.invoke(Command(resume="2"), CONFIG)["seen"] == ["12", "tell"]
+
+
+def test_a_graph_in_a_graph_is_named_by_its_nodes_alone() -> None:
+    deep = graph_of("leaf").add_edge(START, "leaf").compile()
+    middle = graph_of("deep", deep=deep).add_edge(START, "deep").compile()
+    graph = graph_of("middle", middle=middle).add_edge(START, "middle").compile()
+
+    chunks = list(graph.stream({}, stream_mode="updates", subgraphs=True))
+
+    levels = [tuple(level.partition(":")[0] for level in ns) for ns, _ in chunks]
+    assert levels == [("middle", "deep"), ("middle",), ()]

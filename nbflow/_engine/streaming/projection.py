@@ -282,7 +282,9 @@ class Projection:
         chunk = {"__interrupt__": interrupts}
         yield from self._say(home, "updates", chunk)
         if interrupts:
-            reached = self._reached.get(home)
+            # A run that goes on passes the steps it has taken without a word.
+            known = self._reached.get(home)
+            reached = known if home else self._run.reached
             state = reached if isinstance(reached, dict) else {}
             yield from self._say(home, "values", {**state, **chunk})
 

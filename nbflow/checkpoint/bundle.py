@@ -284,7 +284,8 @@ def import_bundle(
     trusted : bool, default False
         Whether classes of its author are rebuilt as those of this store are. Else
         only Python's, nbflow's and those of libraries with codecs are: others are
-        shown as `Opaque`, and a body that would receive one is told so.
+        shown as `Opaque`, and a body that would receive one is told so. Pickles stay
+        behind in any case.
     limit_bytes : int, default 4 GiB
         How much it may hold, uncompressed.
 

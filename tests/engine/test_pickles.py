@@ -7,9 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nbflow.checkpoint.bundle import export_bundle, import_bundle
 from nbflow.checkpoint.duckdb import DuckDBSaver
 from nbflow.checkpoint.memory import InMemorySaver
-from nbflow.errors import PickleNotAllowedError, UnstorableValueError
+from nbflow.errors import (
+    PickleNotAllowedError,
+    UnregisteredTypeError,
+    UnstorableValueError,
+)
 from nbflow.func import entrypoint, task
 from nbflow.serde import Opaque
 from nbflow.testing import killed_after, replay
@@ -271,6 +276,46 @@ def test_copies_for_tests_allow_what_their_source_does(
             workflow.with_saver(left).invoke(None, config)
         with pytest.raises(PickleNotAllowedError):
             replay(workflow, "t")
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_no_bundle_brings_a_pickle_in(
+    tmp_path: Path, path: Path, config: dict[str, Any], *, trusted: bool
+) -> None:
+    recorded(path, config)
+    with DuckDBSaver(path, allow_pickle=True) as saver:
+        bundle = export_bundle(saver, "t", tmp_path / "thread.zip")
+    taken = InMemorySaver()
+
+    import_bundle(taken, bundle, trusted=trusted)
+
+    shown = workflow_on(taken).get_state(config).tasks[1].result
+    assert isinstance(shown, Opaque)
+    with pytest.raises(UnregisteredTypeError, match=r"bundle:.*:Model"):
+        workflow_on(taken).invoke(None, config)
+
+
+def test_a_large_pickle_comes_back_too(path: Path, config: dict[str, Any]) -> None:
+    @task(codec="pickle")
+    def large() -> Any:
+        fits.append(1.0)
+        return [Model(1.0), bytes(5_000_000)]
+
+    @entrypoint()
+    def workflow(_: int) -> int:
+        held = large().result()
+        if broken[0]:
+            raise RuntimeError("not yet")
+        return len(held[1])
+
+    with DuckDBSaver(path) as saver, pytest.raises(RuntimeError):
+        workflow.with_saver(saver).invoke(1, config)
+    broken[:] = [False]
+    with DuckDBSaver(path, allow_pickle=True) as saver:
+        value = workflow.with_saver(saver).invoke(None, config)
+
+    assert value == 5_000_000
+    assert fits == [1.0]
 
 
 def test_another_codec_is_refused() -> None:

@@ -26,7 +26,7 @@ NAMES = {
         NodeError NodeInterrupt NodeTimeoutError ParentCommand TaskNotFound
         UnknownInterruptError is_invalid_resume""",
     "graph": "END START MessagesState StateGraph add_messages",
-    "graph.message": "add_messages push_message",
+    "graph.message": "MessagesState add_messages push_message",
     "checkpoint.base": """BaseCheckpointSaver Checkpoint CheckpointMetadata
         CheckpointTuple""",
     "checkpoint.memory": "InMemorySaver MemorySaver",

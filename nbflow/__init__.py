@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from nbflow.types import Command, Interrupt, RetryPolicy, interrupt
     from nbflow.widgets.shown import show
 
+    __version__: str
+
 __all__ = [
     "Command",
     "Interrupt",
@@ -106,15 +108,17 @@ _HOMES: Final = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        # Reading a package's metadata takes longer than all the rest of the import.
-        from importlib.metadata import version  # noqa: PLC0415
+if not TYPE_CHECKING:  # it would make every misspelt name one of type Any
 
-        return version("nbflow")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'nbflow' has no attribute {name!r}")
-    return getattr(import_module(f"nbflow.{_HOMES[name]}"), name)
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            # Reading a package's metadata takes longer than the rest of the import.
+            from importlib.metadata import version  # noqa: PLC0415
+
+            return version("nbflow")
+        if name not in _HOMES:
+            raise AttributeError(f"module 'nbflow' has no attribute {name!r}")
+        return getattr(import_module(f"nbflow.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 LAZY = sorted(
     ".".join(path.parent.relative_to(ROOT).parts)
     for path in (ROOT / "nbflow").rglob("__init__.py")
-    if "\ndef __getattr__(" in path.read_text("utf-8")
+    if " def __getattr__(" in path.read_text("utf-8")
 )
 
 

@@ -56,7 +56,7 @@ class Scope:
     holds_place : bool
         Whether the body counts as a running task.
     open_calls : int
-        How many calls made here have not ended.
+        How many calls made here, and in nested runs here, have not ended.
     asked : list of Interrupt
         Questions without an answer that came up here or below.
     asked_at : str
@@ -150,6 +150,21 @@ class Scope:
         with self._lock:
             had, self.holds_place = self.holds_place, False
         return had
+
+    def hold(self) -> bool:
+        """Take a place for the body; return False if it has one, or is over."""
+        with self._lock:
+            takes = not (self.left or self.holds_place)
+            self.holds_place = self.holds_place or takes
+        return takes
+
+    @property
+    def holder(self) -> Scope:
+        """The body whose place stands for this one: nested runs have none."""
+        scope = self
+        while scope.is_run and scope.above is not None:
+            scope = scope.above
+        return scope
 
     def leave(self) -> None:
         """Let nothing begin here any more: threads and lanes may outlive their body."""

@@ -24,7 +24,7 @@ __all__ = ["lend_place"]
 
 def lend_place(run: Run, call: Call) -> None:
     """Give away the place of the body that makes a call, until the call has ended."""
-    scope = call.parent
+    scope = call.parent.holder
     if scope.lend():
         run.places.leave()
     if scope.parent_id and isinstance(call.future, SyncFuture):
@@ -54,8 +54,7 @@ async def _come_back_async(run: Run, scope: Scope) -> None:
 
 
 def _take(run: Run, scope: Scope, notify: Callable[[], object]) -> None:
-    if scope.left:
-        run.places.leave()  # its attempt has ended while it stood in line
-    else:
-        scope.holds_place = True
+    if not scope.hold():
+        # Its attempt has ended while it stood in line, or another lane came back.
+        run.places.leave()
     notify()

@@ -377,7 +377,7 @@ class Run(Ending):
                 # A stop ends the calls that are open by then: none may follow it.
                 raise RunStopped(self.stopping)
             self._open.add(call)
-            call.parent.open_calls += 1
+            call.parent.holder.open_calls += 1
             if call.parent.keeps:
                 self._kept[call.event.call_id] = call.future
         try:
@@ -470,7 +470,7 @@ class Run(Ending):
 
     def _forget_child(self, call: Call) -> None:
         with self._lock:
-            call.parent.open_calls -= 1
+            call.parent.holder.open_calls -= 1
 
     def failed(self, event: TaskCalled, error: BaseException) -> TaskFailed:
         """Return the event of a call that raised."""

@@ -90,6 +90,63 @@ def test_tasks_that_call_tasks_do_not_deadlock_with_one_place(
     assert result == 4
 
 
+@pytest.mark.parametrize("limit", [1, 2])
+def test_nested_runs_hold_no_place_of_their_own(
+    saver: InMemorySaver, config: Config, limit: int
+) -> None:
+    @task
+    def leaf(number: int) -> int:
+        return number
+
+    @entrypoint()
+    def inner(number: int) -> int:
+        return leaf(number).result() + leaf(number).result()
+
+    @task
+    def branch(number: int) -> int:
+        return inner.invoke(number) + leaf(number).result()  # type: ignore[no-any-return]
+
+    @entrypoint(checkpointer=saver)
+    def workflow(count: int) -> int:
+        in_the_body = sum(inner.invoke(n) for n in range(count))
+        in_tasks = sum(f.result() for f in [branch(n) for n in range(count)])
+        return int(in_the_body + in_tasks)
+
+    result = workflow.invoke(5, {**config, "max_concurrency": limit})
+
+    assert result == 50
+
+
+async def test_asynchronous_nested_runs_side_by_side_hold_one_place(
+    saver: InMemorySaver, config: Config
+) -> None:
+    gauge = Gauge()
+
+    @task
+    async def leaf(number: int) -> int:
+        with gauge:
+            await asyncio.sleep(0.001)
+        return number
+
+    @entrypoint()
+    async def inner(number: int) -> int:
+        return sum(await asyncio.gather(leaf(number), leaf(number + 1)))
+
+    @task
+    async def branch(number: int) -> int:
+        sums = await asyncio.gather(inner.ainvoke(number), inner.ainvoke(number + 1))
+        return sum(sums)
+
+    @entrypoint(checkpointer=saver)
+    async def workflow(count: int) -> int:
+        return sum(await asyncio.gather(*map(branch, range(count))))
+
+    result = await workflow.ainvoke(4, {**config, "max_concurrency": 1})
+
+    assert result == sum(4 * n + 4 for n in range(4))
+    assert gauge.most == 1
+
+
 def test_async_tasks_that_call_tasks_do_not_deadlock_with_one_place(
     saver: InMemorySaver, config: Config
 ) -> None:

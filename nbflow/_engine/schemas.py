@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import typing
 from typing import Any
 
 from nbflow.errors import InvalidAnswerError
@@ -67,9 +69,36 @@ def checked(interrupt_id: str, answer: Any, response_schema: Any) -> Any:
 def _adapter(schema_type: Any) -> Any:
     try:
         from pydantic import TypeAdapter  # noqa: PLC0415 - optional
+        from pydantic.errors import PydanticUserError  # noqa: PLC0415 - optional
     except ImportError as error:
         raise TypeError(
             f"response_schema={schema_type!r} is a type, which needs pydantic. "
             "Install pydantic, or pass a JSON Schema as a dict."
         ) from error
-    return TypeAdapter(schema_type)
+    try:
+        return TypeAdapter(_current(schema_type))
+    except (PydanticUserError, NameError) as error:
+        raise TypeError(
+            f"response_schema={schema_type!r} is no type that pydantic can describe: "
+            f"{str(error).splitlines()[0]} Pass a pydantic model, a dataclass, a "
+            "TypedDict, or a JSON Schema as a dict."
+        ) from error
+
+
+def _current(schema_type: Any) -> Any:
+    """Return a TypedDict as pydantic takes it: before Python 3.12 not typing's own."""
+    if sys.version_info >= (3, 12) or not typing.is_typeddict(schema_type):
+        return schema_type
+    import typing_extensions as later  # noqa: PLC0415 - pydantic brings it
+
+    fields: dict[str, Any] = {
+        name: (
+            later.Required[_current(hint)]
+            if name in schema_type.__required_keys__
+            else later.NotRequired[_current(hint)]
+        )
+        for name, hint in typing.get_type_hints(schema_type).items()
+    }
+    made = later.TypedDict(schema_type.__name__, fields)  # type: ignore[misc] # its name is known at run time
+    made.__doc__ = schema_type.__doc__
+    return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import pytest
 from pydantic import BaseModel
@@ -276,6 +276,48 @@ def test_an_answer_that_its_type_refuses_saves_nothing_and_can_be_corrected(
     assert [path for path, _ in caught.value.problems] == ["amount"]
     assert answered == []
     assert result == 3
+
+
+class Reason(TypedDict):
+    """Why it was decided so."""
+
+    text: str
+    weight: NotRequired[int]
+
+
+class Verdict(TypedDict):
+    """What a person decides, as a dict."""
+
+    approve: bool
+    reason: Reason
+
+
+def test_a_question_may_want_a_typed_dict(saver: InMemorySaver, config: Config) -> None:
+    @entrypoint(checkpointer=saver)
+    def workflow(_: str) -> Any:
+        return interrupt("approve?", response_schema=Verdict)
+
+    (asked,) = workflow.invoke("go", config)["__interrupt__"]
+    with pytest.raises(InvalidAnswerError) as caught:
+        workflow.invoke(Command(resume={"approve": True, "reason": {}}), config)
+    answer = {"approve": True, "reason": {"text": "cheap", "weight": "2"}}
+    result = workflow.invoke(Command(resume=answer), config)
+
+    assert asked.response_schema["required"] == ["approve", "reason"]
+    assert asked.response_schema["$defs"]["Reason"]["required"] == ["text"]
+    assert [path for path, _ in caught.value.problems] == ["reason.text"]
+    assert result == {"approve": True, "reason": {"text": "cheap", "weight": 2}}
+
+
+def test_a_schema_of_no_known_type_says_what_to_pass(saver: InMemorySaver) -> None:
+    @entrypoint(checkpointer=saver)
+    def workflow(_: str) -> Any:
+        return interrupt("approve?", response_schema=object())
+
+    with pytest.raises(
+        TypeError, match=r"pydantic can describe.*Pass a pydantic model"
+    ):
+        workflow.invoke("go", {"configurable": {"thread_id": "1"}})
 
 
 def test_an_answer_to_a_typed_question_of_a_task_runs_that_task_again(

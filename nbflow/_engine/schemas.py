@@ -91,14 +91,17 @@ def _current(schema_type: Any) -> Any:
         return schema_type
     import typing_extensions as later  # noqa: PLC0415 - pydantic brings it
 
-    fields: dict[str, Any] = {
-        name: (
-            later.Required[_current(hint)]
-            if name in schema_type.__required_keys__
-            else later.NotRequired[_current(hint)]
-        )
-        for name, hint in typing.get_type_hints(schema_type).items()
-    }
+    fields: dict[str, Any] = {}
+    hints = typing.get_type_hints(schema_type, include_extras=True)
+    for name, hint in hints.items():
+        # What is said of a key counts: __required_keys__ misses it in a text.
+        said = typing.get_origin(hint)
+        is_said = said in (typing.Required, typing.NotRequired)
+        kind = _current(typing.get_args(hint)[0] if is_said else hint)
+        required = name in schema_type.__required_keys__
+        if is_said:
+            required = said is typing.Required
+        fields[name] = later.Required[kind] if required else later.NotRequired[kind]
     made = later.TypedDict(schema_type.__name__, fields)  # type: ignore[misc] # its name is known at run time
     made.__doc__ = schema_type.__doc__
     return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
 
     from nbflow._engine.begin import Definition, Ready
     from nbflow._engine.options import Options
+    from nbflow._engine.run import Run
 
 __all__ = ["Ended", "execute", "execute_async", "in_thread"]
 
 Ended: TypeAlias = End | Settled
+
+_GRACE_SECONDS = 1.0
 
 
 def execute(definition: Definition, given: Any, options: Options) -> Ended:
@@ -51,8 +55,7 @@ async def execute_async(definition: Definition, given: Any, options: Options) ->
     """Run a body of either kind, and return how it ended."""
     _check_root(definition)
     if not definition.spec.is_async:
-        end: Ended = await in_thread(partial(execute, definition, given, options))
-        return end
+        return await _execute_beside(definition, given, options)
     ready = await asyncio.to_thread(begin, definition, given, options)
     if isinstance(ready, Settled):
         return ready
@@ -62,6 +65,42 @@ async def execute_async(definition: Definition, given: Any, options: Options) ->
     if options.watch.tokens:
         listen_to_models()
     return await drive_async(ready.run, definition.spec, ready.given)
+
+
+async def _execute_beside(
+    definition: Definition, given: Any, options: Options
+) -> Ended:
+    """Run a synchronous body in a thread; stop it where its caller is cancelled."""
+    runs: list[Run] = []
+    is_cancelled = False
+
+    def on_run(run: Run) -> None:
+        runs.append(run)
+        options.watch.on_run(run)
+        if is_cancelled:
+            run.stop("cancelled")
+
+    watched = replace(options, watch=replace(options.watch, on_run=on_run))
+    body = in_thread(partial(execute, definition, given, watched))
+    work = asyncio.ensure_future(body)
+    try:
+        end: Ended = await asyncio.shield(work)
+    except asyncio.CancelledError:
+        is_cancelled = True
+        for run in runs:
+            run.stop("cancelled")
+        # A body that waits for a task ends at once; one that computes goes on.
+        await asyncio.wait([work], timeout=_GRACE_SECONDS)
+        work.cancel()
+        work.add_done_callback(_taken)
+        raise
+    return end
+
+
+def _taken(work: asyncio.Future[Ended]) -> None:
+    # Or asyncio would say that nobody asked how it ended.
+    if not work.cancelled():
+        work.exception()
 
 
 def _check_root(definition: Definition) -> None:
@@ -106,7 +145,12 @@ async def in_thread(work: Callable[[], Any]) -> Any:
             value = work()
         except BaseException as raised:  # noqa: BLE001 - raised where it is awaited
             error = raised
-        loop.call_soon_threadsafe(settle, value, error)
+        try:
+            loop.call_soon_threadsafe(settle, value, error)
+        except RuntimeError:
+            # The caller's loop was closed meanwhile: nobody waits any more.
+            if not loop.is_closed():
+                raise
 
     pool.submit(partial(copy_context().run, perform))
     return await done

@@ -171,7 +171,11 @@ async def perform_async(nested: Nested, context: Context | None = None) -> Any:
     spec = nested.definition.spec
     held = context or copy_context()
     if not spec.is_async:
-        return await in_thread(partial(perform, nested, held))
+        try:
+            return await in_thread(partial(perform, nested, held))
+        except asyncio.CancelledError:
+            nested.scope.left = "the nested run was cancelled"
+            raise
     loop = asyncio.get_running_loop()
     coroutine = await_end(nested.inner, spec, nested.given)
     body = loop.create_task(coroutine, context=held)

@@ -674,6 +674,38 @@ def test_what_a_body_raises_to_end_the_process_ends_its_run_but_not_the_loop(
     assert asyncio.run(main()) == "stayed"
 
 
+async def test_cancelling_the_caller_stops_a_synchronous_body_in_its_thread(
+    saver: InMemorySaver, config: Config
+) -> None:
+    inside, may_end = threading.Event(), threading.Event()
+    numbers: list[int] = []
+
+    @task
+    def work(number: int) -> int:
+        numbers.append(number)
+        inside.set()
+        may_end.wait(10)
+        return number
+
+    @entrypoint(checkpointer=saver)
+    def workflow(count: int) -> int:
+        return sum(work(number).result() for number in range(count))
+
+    running = asyncio.ensure_future(workflow.ainvoke(3, config))
+    await asyncio.to_thread(inside.wait, 10)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    head = saver.head("t")
+    may_end.set()
+    result = await asyncio.to_thread(invoke_when_free, workflow, config)
+
+    assert head is not None
+    assert head.status == "cancelled"
+    assert numbers == [0, 1, 2]
+    assert result == 3
+
+
 def test_a_nested_run_that_is_interrupted_from_the_keyboard_runs_again(
     saver: InMemorySaver, config: Config
 ) -> None:

@@ -120,7 +120,9 @@ def _values(hint: Any) -> SearchStrategy[Any]:
     if get_origin(hint) is Literal:
         return st.sampled_from(get_args(hint))
     if get_origin(hint) is dict:
-        return st.dictionaries(st.text(max_size=5), JSON, max_size=3)
+        held = get_args(hint)[1]
+        values = JSON if held is Any else _values(held)
+        return st.dictionaries(st.text(max_size=5), values, max_size=3)
     if get_origin(hint) is tuple:
         return st.lists(_values(get_args(hint)[0]), max_size=3).map(tuple)
     if get_args(hint):
@@ -144,6 +146,7 @@ _EXAMPLES: dict[Any, Any] = {
     int: 0,
     dict[str, Any]: {},
     dict[str, Any] | None: None,
+    dict[str, int] | None: None,
     tuple[str, ...]: (),
 }
 

@@ -88,6 +88,7 @@ class Task(Generic[P, T]):
         functools.update_wrapper(self, spec.func)
         self.func: Callable[..., Any] = spec.func
         self.name: str = spec.name
+        self.__name__ = spec.name
         self.retry_policy: tuple[RetryPolicy, ...] = tuple(spec.retry)
         self.cache_policy: CachePolicy | None = spec.cache
         self.timeout: TimeoutPolicy | None = spec.timeout

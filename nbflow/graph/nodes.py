@@ -187,6 +187,11 @@ class NodeCall:
         return NodeOutput(update, goto)
 
     def _resolved(self, branch: Branch, answer: Any) -> tuple[str | Send, ...]:
+        if answer is None:
+            raise ValueError(
+                f"Branch did not return a valid destination: {branch.name!r} after "
+                f"{self._node.name!r} returned None. Return a node's name, or END."
+            )
         if branch.targets is None:
             return targets_of(answer)
         many = answer if isinstance(answer, list | tuple) else (answer,)

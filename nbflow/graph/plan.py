@@ -173,12 +173,12 @@ class Frontier:
                 self._go(then, of="+".join(sorted(before)))
 
     def take(self) -> list[Turn]:
-        """Return who runs in the next step: what was sent first, then by name."""
+        """Return who runs in the next step: by name, then what was sent, in order."""
         sends, self._sends = self._sends, []
         names, self._names = self._names, set()
         if not sends and not names:
             names, self._deferred = self._deferred, set()
-        return [*sends, *(Turn(name) for name in sorted(names))]
+        return [*(Turn(name) for name in sorted(names)), *sends]
 
     def _go(self, target: str | Send, *, of: str) -> None:
         if target == END:

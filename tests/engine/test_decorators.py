@@ -45,7 +45,7 @@ def test_a_task_keeps_what_it_was_told_and_what_it_is_made_of() -> None:
     )(work)
 
     assert decorated.func is work
-    assert (decorated.name, decorated.__name__) == ("labour", "work")
+    assert (decorated.name, decorated.__name__) == ("labour", "labour")
     assert decorated.__doc__ == "Do some work."
     assert decorated.retry_policy == (retry,)
     assert decorated.cache_policy is cache

@@ -609,3 +609,24 @@ def test_a_graph_in_a_graph_is_named_by_its_nodes_alone() -> None:
 
     levels = [tuple(level.partition(":")[0] for level in ns) for ns, _ in chunks]
     assert levels == [("middle", "deep"), ("middle",), ()]
+
+
+def test_what_was_sent_is_written_after_the_nodes_that_read_the_state() -> None:
+    builder = graph_of("begin", "one", "two")
+    builder.add_edge(START, "begin")
+    builder.add_conditional_edges("begin", lambda _: [Send("one", {}), "two"])
+
+    result = builder.compile().invoke({})
+
+    assert result == {"seen": ["begin", "two", "one"]}
+
+
+def test_a_branch_that_returns_nothing_is_an_error_that_names_it() -> None:
+    def choose(_: State) -> None:
+        return None
+
+    builder = graph_of("begin").add_edge(START, "begin")
+    builder.add_conditional_edges("begin", choose)
+
+    with pytest.raises(ValueError, match="valid destination: 'choose' after 'begin'"):
+        builder.compile().invoke({})

@@ -26,6 +26,7 @@ __all__ = [
     "Readable",
     "read_asking_threads",
     "read_blobs",
+    "read_deleted",
     "read_end",
     "read_ends",
     "read_newest_threads",
@@ -65,20 +66,46 @@ SELECT {_WITHOUT_BLOBS}, runs FROM log JOIN ({_BEGAN}) USING (thread_id, run_id)
 WHERE kind IN ({_LIFECYCLE}) AND seq BETWEEN began_seq AND $1 ORDER BY seq
 """  # noqa: S608 - our own constants
 
-_ONLY: Final = "thread_id IN (SELECT unnest($2::VARCHAR[])) AND kind"
-_ENDS_AMONG: Final = _ENDS.replace("WHERE kind", f"WHERE {_ONLY}")
+# Among some threads: three narrow looks, the later ones at what is not older than the
+# oldest of their newest runs.
+# A kind alone is looked for faster than one of several.
+_BEGAN_AMONG: Final = """
+SELECT thread_id, count(*) FILTER (is_run), max(seq) FROM (
+    SELECT thread_id, seq, true AS is_run FROM log
+    WHERE kind = 'RunStarted' AND seq <= $1
+    UNION ALL
+    SELECT thread_id, seq, false FROM log WHERE kind = 'StateUpdated' AND seq <= $1
+) JOIN (
+    SELECT unnest($2::VARCHAR[]) AS thread_id, unnest($3::BIGINT[]) AS deleted_seq
+) USING (thread_id)
+WHERE seq > deleted_seq GROUP BY thread_id
+"""
+_RUNS_BEGUN: Final = """
+SELECT thread_id, run_id FROM log
+WHERE seq BETWEEN $1 AND $2 AND seq IN (SELECT unnest($3::BIGINT[]))
+"""
+_ENDS_OF_RUNS: Final = f"""
+SELECT {_WITHOUT_BLOBS} FROM log
+WHERE seq BETWEEN $1 AND $2 AND kind IN ({_LIFECYCLE})
+    AND run_id IN (SELECT unnest($3::VARCHAR[])) ORDER BY seq
+"""  # noqa: S608 - our own constants
+_TOP: Final = "SELECT max(seq) FROM log"
 _NEWEST_THREADS: Final = """
-SELECT thread_id FROM log WHERE thread_id <> ''
+SELECT thread_id FROM log WHERE seq > ? AND thread_id <> ''
 GROUP BY thread_id ORDER BY max(seq) DESC LIMIT ?
 """
+_NEVER: Final = (1 << 63) - 1
+_FIRST_SPAN: Final = 1 << 17  # about a row group
 _ASKING_THREADS: Final = "SELECT DISTINCT thread_id FROM log WHERE kind = 'Interrupted'"
 _QUESTIONS: Final = f"""
 SELECT {_WHOLE} FROM log
-WHERE kind = 'Interrupted' AND run_id IN (SELECT unnest(?::VARCHAR[])) ORDER BY seq
+WHERE seq >= ? AND kind = 'Interrupted' AND run_id IN (SELECT unnest(?::VARCHAR[]))
+ORDER BY seq
 """  # noqa: S608 - our own constants
 _NAMES: Final = """
 SELECT DISTINCT call_id, name FROM log
-WHERE kind = 'TaskCalled' AND call_id IN (SELECT unnest(?::VARCHAR[]))
+WHERE seq BETWEEN ? AND ? AND kind = 'TaskCalled'
+    AND call_id IN (SELECT unnest(?::VARCHAR[]))
 """
 
 # For one thread: two narrow looks are five times as fast as one that is wide, since
@@ -142,11 +169,15 @@ class Ends(NamedTuple):
         How many runs a thread has since its newest deletion.
     deleted : dict of str to int
         `seq` of the newest deletion of a thread, where there was one.
+    begun : dict of (str, str) to int
+        `seq` of the first record of runs, by thread and run, in stored order: at
+        least of each thread's newest one.
     """
 
     records: list[Record]
     runs: dict[str, int]
     deleted: dict[str, int]
+    begun: dict[tuple[str, str], int]
 
 
 def read_records(
@@ -161,26 +192,48 @@ def read_records(
     limit: int | None = None,
 ) -> list[Record]:
     """Return records of a thread whose `seq` is between `after` and `before`."""
-    clauses = ["seq > ?", "thread_id = ?"]
-    parameters: list[object] = [after, thread_id]
-    if before is not None:
-        clauses.append("seq < ?")
-        parameters.append(before)
+    clauses, given = ["thread_id = ?"], [thread_id]
     if run_id is not None:
         clauses.append("run_id = ?")
-        parameters.append(run_id)
+        given.append(run_id)
     if kinds is not None:
         if not kinds:
             return []
         clauses.append(f"kind IN ({', '.join('?' * len(kinds))})")
-        parameters.extend(kinds)
-    order = "DESC" if newest_first else "ASC"
-    sql = f"SELECT {_WHOLE} FROM log WHERE {' AND '.join(clauses)} ORDER BY seq {order}"  # noqa: S608 - no value is in it
-    if limit is not None:
-        sql += " LIMIT ?"
-        parameters.append(limit)
-    rows = database.fetch(sql, parameters)
+        given.extend(kinds)
+    wanted = " AND ".join(clauses)
+    if newest_first and limit is not None:
+        rows = _newest_rows(database, wanted, given, (after, before), limit)
+    else:
+        order = "DESC" if newest_first else "ASC"
+        sql = f"SELECT {_WHOLE} FROM log WHERE seq > ? AND seq < ? AND {wanted} "  # noqa: S608 - no value is in it
+        sql += f"ORDER BY seq {order} LIMIT ?"
+        end = _NEVER if before is None else before
+        rows = database.fetch(sql, [after, end, *given, limit])
     return [unpack(row, database.path, database.payloads) for row in rows]
+
+
+def _newest_rows(
+    database: Readable,
+    wanted: str,
+    given: Sequence[object],
+    between: tuple[int, int | None],
+    limit: int,
+) -> list[Any]:
+    """Return rows from the end backwards: what is asked for stands near it mostly."""
+    sql = f"SELECT {_WHOLE} FROM log WHERE seq > ? AND seq < ? AND {wanted} "  # noqa: S608 - no value is in it
+    sql += "ORDER BY seq DESC LIMIT ?"
+    after, before = between
+    if before is None:
+        ((top,),) = database.fetch(_TOP)
+        before = (top or 0) + 1
+    rows: list[Any] = []
+    span = _FIRST_SPAN
+    while len(rows) < limit and before > after + 1:
+        lower = max(after, before - span)
+        rows += database.fetch(sql, [lower, before, *given, limit - len(rows)])
+        before, span = lower + 1, 4 * span
+    return rows
 
 
 def read_rows(database: Readable, seqs: Collection[int]) -> dict[int, Record]:
@@ -202,7 +255,15 @@ def read_blobs(database: Readable) -> set[bytes]:
 
 def read_newest_threads(database: Readable, limit: int) -> list[str]:
     """Return the threads that were written to last, the newest first."""
-    return [name for (name,) in database.fetch(_NEWEST_THREADS, (limit,))]
+    ((top,),) = database.fetch(_TOP)
+    # They stand at the end of the log: what is long before need not be looked at.
+    left, span = top or 0, _FIRST_SPAN
+    while True:
+        left -= span
+        rows = database.fetch(_NEWEST_THREADS, (left, limit))
+        if len(rows) == limit or left <= 0:
+            return [name for (name,) in rows]
+        span *= 16
 
 
 def read_asking_threads(database: Readable) -> list[str]:
@@ -210,15 +271,34 @@ def read_asking_threads(database: Readable) -> list[str]:
     return [name for (name,) in database.fetch(_ASKING_THREADS)]
 
 
-def read_questions(database: Readable, run_ids: Sequence[str]) -> list[Record]:
-    """Return every time something was asked in some runs, in stored order."""
-    rows = database.fetch(_QUESTIONS, [list(run_ids)])
+def read_questions(
+    database: Readable, run_ids: Sequence[str], *, since: int = 0
+) -> list[Record]:
+    """Return every time something was asked in some runs, in stored order.
+
+    Parameters
+    ----------
+    database : Readable
+        The open log.
+    run_ids : sequence of str
+        The runs.
+    since : int, default 0
+        A `seq` before which none of them began.
+    """
+    rows = database.fetch(_QUESTIONS, [since, list(run_ids)])
     return [unpack(row, database.path, database.payloads) for row in rows]
 
 
-def read_task_names(database: Readable, call_ids: Sequence[str]) -> dict[str, str]:
-    """Return the names of tasks by their calls."""
-    return dict(database.fetch(_NAMES, [list(call_ids)]))
+def read_task_names(
+    database: Readable, call_ids: Collection[str], since: int, upto: int
+) -> dict[str, str]:
+    """Return the names of tasks by their calls, made between two `seq`."""
+    return dict(database.fetch(_NAMES, [since, upto, list(call_ids)]))
+
+
+def read_deleted(database: Readable, upto: int) -> dict[str, int]:
+    """Return `seq` of the newest deletion of every thread that was deleted."""
+    return dict(database.fetch(_DELETED, (upto,)))
 
 
 def read_ends(
@@ -235,30 +315,53 @@ def read_ends(
     among : sequence of str, optional
         Only these threads; by default all.
     """
-    ends = Ends([], {}, dict(database.fetch(_DELETED, (upto,))))
-    if among is None:
-        rows = database.fetch(_ENDS, (upto,))
-    else:
-        rows = database.fetch(_ENDS_AMONG, (upto, list(among)))
-    for *row, count in rows:
+    ends = Ends([], {}, read_deleted(database, upto), {})
+    if among is not None:
+        _read_ends_among(database, upto, among, ends)
+        return ends
+    for *row, count in database.fetch(_ENDS, (upto,)):
         record = unpack(row, database.path, with_payloads=False)
         ends.records.append(record)
+        ends.begun.setdefault((record.thread_id, record.run_id), record.seq)
         ends.runs[record.thread_id] = count
     return ends
 
 
+def _read_ends_among(
+    database: Readable, upto: int, among: Sequence[str], ends: Ends
+) -> None:
+    newest: dict[str, int] = {}
+    deleted = [ends.deleted.get(name, 0) for name in among]
+    for name, count, seq in database.fetch(_BEGAN_AMONG, (upto, list(among), deleted)):
+        ends.runs[name] = count
+        newest[name] = seq
+    if not newest:
+        return
+    oldest, wanted = min(newest.values()), list(newest.values())
+    found = database.fetch(_RUNS_BEGUN, (oldest, max(wanted), wanted))
+    ends.begun.update(((name, run_id), newest[name]) for name, run_id in found)
+    runs = sorted({run_id for _, run_id in ends.begun})
+    for row in database.fetch(_ENDS_OF_RUNS, (oldest, upto, runs)):
+        record = unpack(row, database.path, with_payloads=False)
+        # A copy of a thread has runs with the same ids.
+        if record.seq >= ends.begun.get((record.thread_id, record.run_id), upto + 1):
+            ends.records.append(record)
+
+
 def read_end(database: Readable, upto: int, thread_id: str) -> Ends:
     """Return what the head of one thread is folded from; as `read_ends`."""
-    ends = Ends([], {}, {})
+    ends = Ends([], {}, {}, {})
     newest: tuple[int, str] | None = None
     for seq, run_id, kind in database.fetch(_BEGINS_OF_ONE, (upto, thread_id)):
         if kind == "ThreadDeleted":
             ends.deleted[thread_id] = seq
             ends.runs.clear()
+            ends.begun.clear()
             newest = None
         else:
             ends.runs.setdefault(thread_id, 0)
             ends.runs[thread_id] += kind == "RunStarted"
+            ends.begun.setdefault((thread_id, run_id), seq)
             newest = (seq, run_id)
     if newest is not None:
         seq, run_id = newest

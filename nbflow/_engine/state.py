@@ -107,7 +107,9 @@ def history_of(
     A config that names a checkpoint asks for that one only.
     """
     thread_id, checkpoint_id = thread_of(config)
-    found = points(saver, thread_id)
+    chooses = checkpoint_id is not None or bool(metadata) or before is not None
+    along = None if chooses else DRAWN_KINDS
+    found = points(saver, thread_id, along=along, limit=limit)
     if checkpoint_id is not None:
         found = (p for p in found if p.checkpoint_id == checkpoint_id)
     chosen = within(found, metadata=metadata, before=before, limit=limit)
@@ -149,10 +151,10 @@ class _RunView:
 
     Parameters
     ----------
-    live : bool
-        Whether it is where the thread stands: only pending questions are shown then,
     saver : BaseCheckpointSaver
         Whose run it is.
+    live : bool
+        Whether it is where the thread stands: only pending questions are shown then,
         else the newest one that each call asked.
     subgraphs : bool
         Whether nested runs' states are given in full.
@@ -162,9 +164,9 @@ class _RunView:
         self, visit: Visit, saver: BaseCheckpointSaver, *, live: bool, subgraphs: bool
     ) -> None:
         self.visit = visit
+        self.saver = saver
         self.point = point = visit.point
         self.live = live
-        self.saver = saver
         self.subgraphs = subgraphs
         self._paths: dict[str, tuple[str, ...]] = {}
         self._namespaces: dict[str, str] = {}

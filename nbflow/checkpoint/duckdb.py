@@ -14,6 +14,7 @@ from nbflow._database.checking import Check, Finding, check
 from nbflow._database.database import open_database
 from nbflow._database.reads import (
     read_asking_threads,
+    read_deleted,
     read_end,
     read_ends,
     read_newest_threads,
@@ -60,11 +61,11 @@ class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
     holder : str, default ""
         Who opens it, such as a notebook's name: told to another process that wants
         the file.
-
     allow_pickle : bool, default False
         Hand results of tasks with ``codec="pickle"`` to bodies. Unpickling runs
         whatever the file says: only for a file that nobody else could write. Each
         saver decides for itself, also on the same file.
+
     Raises
     ------
     UsageError
@@ -210,12 +211,15 @@ class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
     def newest(self, limit: int) -> list[Head]:
         """Return the threads that were updated last; as in the base."""
         self._check()
-        if not self._heads.has_all:
+        asked = limit
+        while not self._heads.has_all:
             self._database.writer.flush()
-            names = read_newest_threads(self._database, limit)
+            names = read_newest_threads(self._database, asked)
             found = self._heads.some(self._database, names)
-            if len(found) == len(names):
-                return sorted(found, key=lambda head: head.updated_at, reverse=True)
+            if len(found) >= limit or len(names) < asked:
+                found.sort(key=lambda head: head.updated_at, reverse=True)
+                return found[:limit]
+            asked *= 4  # Some of them were deleted.
         return super().newest(limit)
 
     def questions(self) -> list[Question]:
@@ -228,10 +232,14 @@ class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
         else:
             found = heads.some(database, read_asking_threads(database))
         asking = [head for head in found if head.pending]
-        records = read_questions(database, [head.run_id for head in asking])
+        since = heads.oldest([(head.thread_id, head.run_id) for head in asking])
+        runs = [head.run_id for head in asking]
+        records = read_questions(database, runs, since=since) if asking else []
         asked = {(r.thread_id, r.event.interrupt_id): r for r in records}  # type: ignore[union-attr]
         parents = {r.event.parent_id for r in records} - {""}  # type: ignore[union-attr]
-        names = read_task_names(database, sorted(parents)) if parents else {}
+        names: dict[str, str] = {}
+        if parents:
+            names = read_task_names(database, parents, since, records[-1].seq)
         return [
             Question(head, record, names.get(record.event.parent_id, ""))  # type: ignore[union-attr]
             for head in sorted(asking, key=lambda h: h.updated_at, reverse=True)
@@ -266,7 +274,7 @@ class _Heads:
 
     def __init__(self, opened_at: int) -> None:
         self._opened_at = opened_at
-        self._has_all = opened_at == 0
+        self._has_all = self._has_deleted = opened_at == 0
         self._heads: dict[str, Head | None] = {}
         self._deleted: dict[str, int] = {}
         self._waiting: dict[str, list[Record]] = {}
@@ -278,11 +286,9 @@ class _Heads:
         thread_id, event = record.thread_id, record.event
         run = (thread_id, record.run_id)
         if run not in self._begun:
-            # A run is begun once, by its first record. One that was begun before the
-            # file was opened has no known begin.
-            self._begun[run] = seq if isinstance(event, _BEGINS) else 0
-            if len(self._begun) > _RUNS_REMEMBERED:
-                del self._begun[next(iter(self._begun))]
+            # A run is begun once, by its first record. The begin of one that was begun
+            # before the file was opened may have to be read.
+            self._note_begin(run, seq if isinstance(event, _BEGINS) else 0)
         if type(event) not in _LIFECYCLE:
             return
         if isinstance(event, ThreadDeleted):
@@ -294,7 +300,7 @@ class _Heads:
 
     def restart(self, seq: int) -> None:
         """Forget everything: what is in the file up to `seq` has changed."""
-        self._opened_at, self._has_all = seq, False
+        self._opened_at, self._has_all, self._has_deleted = seq, False, False
         self._restarts += 1
         for known in (self._heads, self._deleted, self._waiting, self._begun):
             known.clear()
@@ -346,11 +352,16 @@ class _Heads:
         return self._has_all
 
     def begin(self, database: Database, thread_id: str, run_id: str | None) -> int:
-        """Return a `seq` before which nothing visible of a thread or run stands."""
-        self._load(database, thread_id)
+        """Return a `seq` up to which nothing visible of a thread or run stands."""
+        while not self._has_deleted:
+            self._load_deleted(database)
         deleted = self._deleted.get(thread_id, 0)
         begun = 0 if run_id is None else self._begun.get((thread_id, run_id), 0)
         return max(deleted, begun - 1)
+
+    def oldest(self, runs: Sequence[tuple[str, str]]) -> int:
+        """Return a `seq` before which nothing of these runs stands."""
+        return min((self._begun.get(run, 0) for run in runs), default=0)
 
     def _knows(self, thread_id: str | None) -> bool:
         return self._has_all or (thread_id is not None and thread_id in self._heads)
@@ -376,10 +387,25 @@ class _Heads:
                 self._take(name, head and replace(head, runs=ends.runs[name]))
             for name, seq in ends.deleted.items():
                 self._deleted.setdefault(name, seq)
+            for run, seq in list(ends.begun.items())[-_RUNS_REMEMBERED:]:
+                self._note_begin(run, seq)
             if names is None:
                 for name in list(self._waiting):
                     self._take(name, None)
                 self._has_all = True
+
+    def _load_deleted(self, database: Database) -> None:
+        upto, restarts = self._opened_at, self._restarts
+        deleted = read_deleted(database, upto)
+        with database.writer.paused():
+            if restarts == self._restarts:
+                self._deleted = deleted | self._deleted
+                self._has_deleted = True
+
+    def _note_begin(self, run: tuple[str, str], seq: int) -> None:
+        self._begun[run] = self._begun.get(run) or seq
+        if len(self._begun) > _RUNS_REMEMBERED:
+            del self._begun[next(iter(self._begun))]
 
     def _take(self, thread_id: str, head: Head | None) -> None:
         # Another thread may have been first.

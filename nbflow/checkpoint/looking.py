@@ -9,7 +9,12 @@ import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from nbflow._database.reads import read_end, read_ends, read_records
+from nbflow._database.reads import (
+    read_deleted,
+    read_end,
+    read_ends,
+    read_records,
+)
 from nbflow._database.snapshot import Looking
 from nbflow.checkpoint.base import BaseCheckpointSaver, Head, heads_of
 from nbflow.errors import StoreClosedError, UsageError
@@ -105,7 +110,7 @@ class SnapshotSaver(BaseCheckpointSaver):
     def read(self, thread_id: str, *, after: int = 0, **asked: Any) -> list[Record]:
         """Return records of a thread, in stored order; as in the base."""
         self._check()
-        begin = read_end(self._file, _NEWEST, thread_id).deleted.get(thread_id, 0)
+        begin = read_deleted(self._file, _NEWEST).get(thread_id, 0)
         return read_records(self._file, thread_id, after=max(after, begin), **asked)
 
     def heads(self, thread_id: str | None = None) -> list[Head]:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from nbflow._events import RunFinished, RunStarted, StateUpdated, StepReached
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from nbflow._events import Record
     from nbflow._values import Payload
@@ -43,7 +43,8 @@ _ENDINGS: Final = ("RunFinished", "StateUpdated", "StepReached")
 _KINDS: Final = ("RunStarted", *_ENDINGS)
 _OPEN: Final = ("input", "step")
 _FIRST_PAGE: Final = 32
-_LARGEST_PAGE: Final = 1_024
+_LARGEST_PAGE: Final = 4_096
+_PER_POINT: Final = 3  # for runs of two tasks or so
 _FIRST_BATCH: Final = 2
 _LARGEST_BATCH: Final = 64
 
@@ -77,6 +78,10 @@ class Point(Struct, frozen=True):
         next run's `previous`.
     ending : RunFinished, StateUpdated, StepReached or None
         What left that value, where it is this very run.
+    records : list of Record or None
+        The run's, where they were read along.
+    left : RunFinished, StateUpdated or None
+        What left the value that the run began with, where it was read along.
     """
 
     thread_id: str
@@ -91,6 +96,8 @@ class Point(Struct, frozen=True):
     begun_seq: int
     saved_run_id: str | None
     ending: Ending | None = None
+    records: list[Record] | None = None
+    left: Ending | None = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -147,7 +154,12 @@ def address(thread_id: str, checkpoint_id: str) -> dict[str, Any]:
 
 
 def points(
-    saver: BaseCheckpointSaver, thread_id: str, *, run_id: str | None = None
+    saver: BaseCheckpointSaver,
+    thread_id: str,
+    *,
+    run_id: str | None = None,
+    along: Collection[str] | None = None,
+    limit: int | None = None,
 ) -> Iterator[Point]:
     """Yield a thread's checkpoints, newest first, reading as far as is asked for.
 
@@ -159,16 +171,30 @@ def points(
         The thread; an unknown one has none.
     run_id : str, optional
         Only those of this run.
+    along : collection of str, optional
+        Kinds of a run's records that are read along: that costs less than to read them
+        later, if nearly all checkpoints are wanted.
+    limit : int, optional
+        How many checkpoints will be taken, where that is known.
     """
+    size = min(max(_FIRST_PAGE, _PER_POINT * (limit or 0) + 4), _LARGEST_PAGE)
     later: dict[str, list[Record]] = {}
-    for record in _newest_first(saver, thread_id, run_id, _KINDS):
+    kinds = tuple({*_KINDS, *(along or ())})
+    found = _newest_first(saver, thread_id, run_id, kinds, size=size)
+    for record, older in found:
         event = record.event
-        if isinstance(event, RunStarted):
-            yield from reversed(_of_run(record, event, later.pop(record.run_id, [])))
-        elif isinstance(event, StateUpdated):
+        if isinstance(event, StateUpdated):
             yield _update(record, event)
-        elif not (isinstance(event, StepReached) and event.call_id):
-            later.setdefault(record.run_id, []).append(record)
+            continue
+        own = later.setdefault(record.run_id, [])
+        own.append(record)
+        if isinstance(event, RunStarted):
+            own = later.pop(record.run_id)[::-1]
+            known = None if along is None else [r for r in own if _is_of(r, along)]
+            made = _of_run(record, event, own, known)
+            left = None if older is None else _left_to(event, older)
+            made[0] = structs.replace(made[0], records=known, left=left)
+            yield from reversed(made)
 
 
 def find_point(
@@ -275,14 +301,17 @@ def _visited(
     before: int | None,
 ) -> Iterator[Visit]:
     endings = {p.run_id: p.ending for p in batch if p.kind in ("end", "update")}
-    records = _records_of(saver, batch, kinds, before)
+    unread = [point for point in batch if point.records is None]
+    records = _records_of(saver, unread, kinds, before)
     for point in batch:
         saved_run_id = point.saved_run_id
-        ending = point.ending or endings.get(saved_run_id or "")
+        ending = point.ending or point.left or endings.get(saved_run_id or "")
         if ending is None:
-            ending = ending_of(saver, point.thread_id, saved_run_id)
-        own = records.get(point.run_id, []) if point.kind in _OPEN else []
-        yield Visit(point, own, ending)
+            ending = ending_of(
+                saver, point.thread_id, saved_run_id, before=point.begun_seq
+            )
+        own = point.records or records.get(point.run_id, [])
+        yield Visit(point, own if point.kind in _OPEN else [], ending)
 
 
 def _records_of(
@@ -311,12 +340,28 @@ def _records_of(
 
 
 def ending_of(
-    saver: BaseCheckpointSaver, thread_id: str, run_id: str | None
+    saver: BaseCheckpointSaver,
+    thread_id: str,
+    run_id: str | None,
+    *,
+    before: int | None = None,
 ) -> Ending | None:
-    """Return what a run left to its thread; None if it has not ended, or is gone."""
+    """Return what a run left to its thread; None if it has not ended, or is gone.
+
+    Parameters
+    ----------
+    saver : BaseCheckpointSaver
+        Whose log it is.
+    thread_id, run_id : str
+        The run.
+    before : int, optional
+        A `seq` that it had ended before.
+    """
     if run_id is None:
         return None
-    for record in _newest_first(saver, thread_id, run_id, _ENDINGS, size=1):
+    for record, _ in _newest_first(
+        saver, thread_id, run_id, _ENDINGS, size=1, before=before
+    ):
         event = record.event
         # A graph that is called in a body has steps of its own.
         if isinstance(event, Ending) and not getattr(event, "call_id", ""):
@@ -341,9 +386,11 @@ def _newest_first(
     thread_id: str,
     run_id: str | None,
     kinds: tuple[str, ...],
-    size: int = _FIRST_PAGE,
-) -> Iterator[Record]:
-    before: int | None = None
+    *,
+    size: int,
+    before: int | None = None,
+) -> Iterator[tuple[Record, Record | None]]:
+    """Yield records, each with the one before it if that was read with it."""
     while True:
         page = saver.read(
             thread_id,
@@ -353,7 +400,7 @@ def _newest_first(
             newest_first=True,
             limit=size,
         )
-        yield from page
+        yield from zip(page, [*page[1:], None], strict=False)
         if len(page) < size:
             return
         before, size = page[-1].seq, min(4 * size, _LARGEST_PAGE)
@@ -375,11 +422,18 @@ def _input(record: Record, begun: RunStarted) -> Point:
     )
 
 
-def _of_run(record: Record, begun: RunStarted, later: list[Record]) -> list[Point]:
+def _of_run(
+    record: Record,
+    begun: RunStarted,
+    own: Iterable[Record],
+    known: list[Record] | None,
+) -> list[Point]:
     """Return a run's checkpoints in order, of its begin and what came later."""
     found = [_input(record, begun)]
-    for end in reversed(later):
+    for end in own:
         event = end.event
+        if isinstance(event, StepReached) and event.call_id:
+            continue  # A graph that is called in a body has steps of its own.
         if isinstance(event, RunFinished | StepReached):
             kind: Kind = "end" if isinstance(event, RunFinished) else "step"
             before = found[-1]
@@ -397,9 +451,20 @@ def _of_run(record: Record, begun: RunStarted, later: list[Record]) -> list[Poin
                     record.seq,
                     record.run_id,
                     event,
+                    known,
                 )
             )
     return found
+
+
+def _left_to(begun: RunStarted, older: Record) -> Ending | None:
+    event = older.event
+    is_its = older.run_id == begun.previous_run_id
+    return event if is_its and isinstance(event, RunFinished | StateUpdated) else None
+
+
+def _is_of(record: Record, kinds: Collection[str]) -> bool:
+    return type(record.event).__name__ in kinds
 
 
 def _update(record: Record, event: StateUpdated) -> Point:

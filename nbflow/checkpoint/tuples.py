@@ -22,7 +22,7 @@ from nbflow._values import Interrupt
 from nbflow.checkpoint.points import find_point, points, saved, visits, within
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from nbflow._events import Record
     from nbflow._values import Payload
@@ -150,7 +150,8 @@ def tuples(
 ) -> Iterator[CheckpointTuple]:
     """Yield checkpoints of one thread or of all, newest first; see `within`."""
     thread_id, checkpoint_id = _address(config or {})
-    found = _points(saver, thread_id)
+    chooses = checkpoint_id is not None or bool(metadata) or before is not None
+    found = _points(saver, thread_id, None if chooses else _WRITES, limit)
     if checkpoint_id is not None:
         found = (point for point in found if point.checkpoint_id == checkpoint_id)
     chosen = within(found, metadata=metadata, before=before, limit=limit)
@@ -164,12 +165,17 @@ def _address(config: Mapping[str, Any]) -> tuple[str | None, str | None]:
     return None if thread_id is None else str(thread_id), checkpoint_id or None
 
 
-def _points(saver: BaseCheckpointSaver, thread_id: str | None) -> Iterator[Point]:
+def _points(
+    saver: BaseCheckpointSaver,
+    thread_id: str | None,
+    along: Collection[str] | None,
+    limit: int | None,
+) -> Iterator[Point]:
     if thread_id is not None:
-        yield from points(saver, thread_id)
+        yield from points(saver, thread_id, along=along, limit=limit)
         return
     for head in saver.heads():
-        yield from points(saver, head.thread_id)
+        yield from points(saver, head.thread_id, along=along, limit=limit)
 
 
 def _tuple(visit: Visit) -> CheckpointTuple:

@@ -96,7 +96,12 @@ class Ending:
             call.future.settle(None, RunStopped(reason))
         tasks += [(task, task.get_loop()) for task in performing if task is not None]
         for task, loop in tasks:
-            loop.call_soon_threadsafe(task.cancel)
+            try:
+                loop.call_soon_threadsafe(task.cancel)
+            except RuntimeError:
+                # The run came to its end meanwhile, and its loop with it.
+                if not loop.is_closed():
+                    raise
         for notify in notified:
             notify()
 

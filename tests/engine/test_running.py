@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from nbflow._engine.limits import Places
 from nbflow._engine.options import Watch, options_from
-from nbflow._events import Record, TaskCalled
+from nbflow._events import Record, TaskCalled, TaskFinished
 from nbflow.errors import (
     EmptyInputError,
     NbflowWarning,
@@ -435,6 +435,37 @@ def test_a_call_that_begins_while_its_run_is_stopped_keeps_nobody_waiting(
 
     assert getattr(ended, "status", None) == "cancelled"
     assert invoke_when_free(after, config, "free") == "free"
+
+
+def test_a_run_may_be_stopped_in_the_very_moment_it_ends(
+    saver: InMemorySaver, config: Config
+) -> None:
+    runs: list[Run] = []
+
+    @task
+    async def work() -> str:
+        return "done"
+
+    @entrypoint(checkpointer=saver)
+    def workflow(_: str) -> str:
+        return work().result()
+
+    closed = asyncio.new_event_loop()
+    gone: Any = closed.create_future()
+    closed.close()
+    ended: list[Any] = []
+
+    def see(record: Record) -> None:
+        if isinstance(record.event, TaskFinished):
+            # As where its loop is closed between the look at it and the call.
+            runs[0].adopt(gone, closed)
+            runs[0].stop("late")
+
+    watch = Watch(observers=(see,), on_run=runs.append)
+    ended.append(workflow.execute("go", options_from(config, watch=watch)))
+
+    assert ended[0].status == "cancelled"
+    assert invoke_when_free(workflow, config) == "done"
 
 
 def test_stopping_a_run_raises_for_its_caller(

@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from nbflow._engine.attempts import note
+from nbflow._engine.beside import in_thread
 from nbflow._engine.bodies import await_end, call_body
 from nbflow._engine.context import RunContext, Scope
 from nbflow._engine.futures import AsyncFuture
@@ -116,7 +117,7 @@ async def drive_async(run: Run, spec: Spec, given: Any) -> End:
     except asyncio.CancelledError as error:
         end = _stopped(run, error)
     try:
-        return await asyncio.to_thread(_written, run, scope, end)
+        return await in_thread(partial(_written, run, scope, end))
     finally:
         run.close()
 

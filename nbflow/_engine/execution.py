@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nbflow._engine.begin import Settled, begin
+from nbflow._engine.beside import in_thread
 from nbflow._engine.drive import End, drive, drive_async
-from nbflow._engine.pool import pool
 from nbflow._engine.tokens import listen_to_models
 from nbflow._engine.usage import hear_usage
 from nbflow._events import RunInterrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from nbflow._engine.begin import Definition, Ready
     from nbflow._engine.options import Options
     from nbflow._engine.run import Run
 
-__all__ = ["Ended", "execute", "execute_async", "in_thread"]
+__all__ = ["Ended", "execute", "execute_async"]
 
 Ended: TypeAlias = End | Settled
 
@@ -56,11 +53,11 @@ async def execute_async(definition: Definition, given: Any, options: Options) ->
     _check_root(definition)
     if not definition.spec.is_async:
         return await _execute_beside(definition, given, options)
-    ready = await asyncio.to_thread(begin, definition, given, options)
+    ready = await in_thread(partial(begin, definition, given, options))
     if isinstance(ready, Settled):
         return ready
     if _stops_before(definition, ready, options):
-        return await asyncio.to_thread(_stop, ready)
+        return await in_thread(partial(_stop, ready))
     hear_usage()
     if options.watch.tokens:
         listen_to_models()
@@ -121,36 +118,3 @@ def _stop(ready: Ready) -> End:
     finally:
         ready.run.close()
     return End("interrupted")
-
-
-async def in_thread(work: Callable[[], Any]) -> Any:
-    """Run `work` in a thread of its own, in a copy of this context.
-
-    Not in asyncio's own pool: that is bounded, and bodies wait for other bodies.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Any] = loop.create_future()
-
-    def settle(value: Any, error: BaseException | None) -> None:
-        if done.cancelled():
-            return
-        if error is None:
-            done.set_result(value)
-        else:
-            done.set_exception(error)
-
-    def perform() -> None:
-        value, error = None, None
-        try:
-            value = work()
-        except BaseException as raised:  # noqa: BLE001 - raised where it is awaited
-            error = raised
-        try:
-            loop.call_soon_threadsafe(settle, value, error)
-        except RuntimeError:
-            # The caller's loop was closed meanwhile: nobody waits any more.
-            if not loop.is_closed():
-                raise
-
-    pool.submit(partial(copy_context().run, perform))
-    return await done

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from nbflow._engine.beside import in_thread
 from nbflow._engine.bodies import await_end, call_body
 from nbflow._engine.context import RunContext, Scope
-from nbflow._engine.execution import in_thread
 from nbflow._engine.futures import SyncFuture
 from nbflow._engine.interrupts import swallowed
 from nbflow._engine.log import NEXT_RUN
@@ -185,9 +185,9 @@ async def perform_async(nested: Nested, context: Context | None = None) -> Any:
     except BaseException as error:
         if not body.done():
             body.cancel()
-        await asyncio.to_thread(_failed, nested, error)
+        await in_thread(partial(_failed, nested, error))
         raise
-    return await asyncio.to_thread(_finished, nested, value)
+    return await in_thread(partial(_finished, nested, value))
 
 
 def _value_of(value: Any, raised: BaseException | None) -> Any:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbflow._engine.begin import change_thread
+from nbflow._engine.beside import in_thread
 from nbflow._engine.drawing import drawing_of
 from nbflow._engine.state import DRAWN_KINDS, history_of, state_of, thread_of
 from nbflow._values import StateUpdate
@@ -214,7 +215,7 @@ class Threads:
         self, config: Mapping[str, Any], *, subgraphs: bool = False
     ) -> StateSnapshot:
         """Like `get_state`, without blocking the event loop."""
-        return await asyncio.to_thread(self.get_state, config, subgraphs=subgraphs)
+        return await in_thread(partial(self.get_state, config, subgraphs=subgraphs))
 
     async def aget_state_history(
         self,
@@ -229,7 +230,7 @@ class Threads:
             config, filter=filter, before=before, limit=limit
         )
         while True:
-            snapshot = await asyncio.to_thread(next, found, None)
+            snapshot = await in_thread(partial(next, found, None))
             if snapshot is None:
                 return
             yield snapshot
@@ -238,7 +239,7 @@ class Threads:
         self, config: Mapping[str, Any] | None = None, *, xray: int | bool = True
     ) -> Drawing:
         """Like `get_graph`, without blocking the event loop."""
-        return await asyncio.to_thread(self.get_graph, config, xray=xray)
+        return await in_thread(partial(self.get_graph, config, xray=xray))
 
     async def aupdate_state(
         self,
@@ -248,15 +249,15 @@ class Threads:
         task_id: str | None = None,
     ) -> dict[str, Any]:
         """Like `update_state`, without blocking the event loop."""
-        return await asyncio.to_thread(
-            self.update_state, config, values, as_node, task_id
+        return await in_thread(
+            partial(self.update_state, config, values, as_node, task_id)
         )
 
     async def abulk_update_state(
         self, config: Mapping[str, Any], supersteps: Iterable[Iterable[StateUpdate]]
     ) -> dict[str, Any]:
         """Like `bulk_update_state`, without blocking the event loop."""
-        return await asyncio.to_thread(self.bulk_update_state, config, supersteps)
+        return await in_thread(partial(self.bulk_update_state, config, supersteps))
 
     def _saver(self) -> BaseCheckpointSaver:
         if self._definition.saver is None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 from nbflow._engine.control import RunControl
 from nbflow._engine.inject import as_context
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Asked"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """The arguments of a call beside its input; named as `Workflow.invoke` says.
 
     Attributes

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from msgspec.structs import replace as with_fields
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nbflow import serde
 from nbflow._engine.answers import (
@@ -65,8 +65,7 @@ __all__ = [
 _Given: TypeAlias = NewInput | Command[Any] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(Struct, frozen=True):
     """What `entrypoint` was told.
 
     Attributes
@@ -100,16 +99,14 @@ class Definition:
     stops: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Struct, frozen=True):
     """A run that can be driven: its body has to be called with `given`."""
 
     run: Run
     given: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """Nothing runs: this is what is recorded."""
 
     value: Any = None
@@ -287,8 +284,7 @@ def _target(
 # A new run.
 
 
-@dataclass(frozen=True, slots=True)
-class _Thread:
+class _Thread(Struct, frozen=True):
     """A thread that is held for a new run, whose id `log` has."""
 
     definition: Definition
@@ -331,7 +327,7 @@ def _forked(
     log, watch = thread.log, thread.options.watch
     given = serde.decode(before.input.data or b"")
     started = _started(thread.definition, thread.options, log, given, point)
-    started = with_fields(started, input_key=before.input_key, source="fork")
+    started = replace(started, input_key=before.input_key, source="fork")
     run = thread.run(log, Recorded(), started)
     if command is not None:
         records = thread.saver.read(

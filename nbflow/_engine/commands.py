@@ -6,8 +6,9 @@ with an input, after an update if need be.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from nbflow._values import UNSET, Command, Send
 from nbflow.errors import EmptyInputError, InvalidUpdateError
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["NewInput", "read_command"]
 
 
-@dataclass(frozen=True, slots=True)
-class NewInput:
+class NewInput(Struct, frozen=True):
     """An input that begins a new run, whatever it is: even None, or a command.
 
     Attributes

@@ -11,9 +11,10 @@ import threading
 import warnings
 from collections import defaultdict
 from contextvars import copy_context
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, assert_never
+
+from msgspec import Struct
 
 from nbflow._engine.attempts import note
 from nbflow._engine.beside import in_thread
@@ -40,8 +41,7 @@ __all__ = ["End", "drive", "drive_async"]
 Status = Literal["finished", "interrupted", "failed", "cancelled"]
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Struct, frozen=True):
     """How a stretch of a run ended.
 
     Attributes

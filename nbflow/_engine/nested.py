@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import copy_context
-from dataclasses import dataclass
-from dataclasses import replace as with_fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from nbflow._engine.beside import in_thread
@@ -39,8 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Nested", "begin_nested", "perform", "perform_async"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Nested:
+class Nested(Struct, frozen=True, eq=False):
     """A nested run that was called and numbered, and has not run yet.
 
     Attributes
@@ -120,7 +118,7 @@ def begin_nested(
     scope.keeps = above.keeps
     found = run.find(event, index, scope)
     nested = Nested(around, definition, given, scope, event, None)
-    scope.settings = with_fields(
+    scope.settings = replace(
         around.settings,
         previous=partial(_previous, nested),
         context=around.settings.context if context is None else context,
@@ -137,7 +135,7 @@ def begin_nested(
         return nested
     reused: SyncFuture[Any] = SyncFuture()
     run.reuse(event, found, above, reused)
-    return with_fields(nested, reused=reused)
+    return replace(nested, reused=reused)
 
 
 def _first(own: Any, around: Any) -> Any:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, get_args
+
+from msgspec import Struct, field
 
 from nbflow._engine.context import current
 from nbflow._engine.limits import DEFAULT_MAX_CONCURRENCY
@@ -25,8 +26,7 @@ _OWN_KEYS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
+class Watch(Struct, frozen=True):
     """How a session takes part in a run that it starts.
 
     Attributes
@@ -53,8 +53,7 @@ class Watch:
     tokens: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """What a call of `invoke` or `stream` asks for.
 
     Attributes

@@ -5,8 +5,9 @@ States and drawings are made of this picture. Nothing here reads or decodes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from msgspec import Struct, field
 
 from nbflow._events import (
     Answered,
@@ -43,8 +44,7 @@ CallStatus: TypeAlias = Literal[
 ]
 
 
-@dataclass(slots=True)
-class CallPicture:
+class CallPicture(Struct):
     """One call of a run: its newest begin, and how that went.
 
     Attributes
@@ -76,8 +76,7 @@ class CallPicture:
     error: str | None = None
 
 
-@dataclass(slots=True)
-class RunPicture:
+class RunPicture(Struct):
     """A run so far.
 
     Attributes

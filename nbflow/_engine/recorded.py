@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict, deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from msgspec import Struct
 
 from nbflow._events import (
     Answered,
@@ -35,31 +36,27 @@ if TYPE_CHECKING:
 __all__ = ["Blocked", "Diverged", "Found", "Lookup", "Missing", "Recorded"]
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """The call's own outcome is recorded."""
 
     call_id: str
     outcome: TaskFinished | TaskFailed
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(Struct, frozen=True):
     """The call waits for a person, and no answer has come since it was run."""
 
     interrupt_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Diverged:
+class Diverged(Struct, frozen=True):
     """Another call stood here before; its outcome is the nearest to use."""
 
     before: TaskCalled
     outcome: TaskFinished | TaskFailed
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(Struct, frozen=True):
     """Nothing fits: the call has to run. `why` as in `TaskCalled`."""
 
     why: str

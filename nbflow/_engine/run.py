@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import warnings
 from contextvars import copy_context
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
@@ -66,8 +65,7 @@ __all__ = ["Call", "Failure", "Run", "Settings", "as_interrupt"]
 _Future: TypeAlias = SyncFuture[Any] | AsyncFuture[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What a run was started with, and never changes.
 
     Attributes

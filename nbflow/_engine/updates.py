@@ -6,8 +6,9 @@ that it starts from, and an unfinished run is closed by it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
+
+from msgspec import Struct
 
 from nbflow import serde
 from nbflow._engine.ids import new_checkpoint_id, new_run_id, now
@@ -40,8 +41,7 @@ _INPUT: Final = "__input__"
 _COPY: Final = "__copy__"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """The thread that is changed, and by whom.
 
     Attributes

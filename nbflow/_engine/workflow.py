@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from msgspec.structs import replace
 
 from nbflow._engine.asking import Asked
 from nbflow._engine.batching import (

@@ -8,9 +8,10 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from nbflow.errors import ThreadBusyError
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Lease", "held", "take_lease"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Lease:
+class Lease(Struct, frozen=True, eq=False):
     """One run's right to a thread; `release` ends it.
 
     Attributes

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeAlias
 
+from msgspec import Struct
+
 __all__ = [
     "ATOMS",
     "MAX_DEPTH",
@@ -49,8 +51,7 @@ def _same(state: Any) -> Any:
     return state
 
 
-@dataclass(frozen=True, slots=True)
-class Codec:
+class Codec(Struct, frozen=True):
     """How values of types that nbflow knows become parts and come back.
 
     Attributes
@@ -91,8 +92,7 @@ class Codec:
     pick: Callable[[Any], Codec] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(Struct, frozen=True):
     """How instances of users' classes become a state and come back.
 
     What is stored is the class's tag and the state. The tag is looked up among
@@ -147,8 +147,7 @@ class Opaque:
     data: Any
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """A part to store as it is if that is possible, else as a text.
 
     Attributes

@@ -7,11 +7,13 @@ that were stored, so that neither ``__init__`` nor a validator runs.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, fields
 from enum import Enum, Flag
 from types import MemberDescriptorType
 from typing import Any
 from weakref import WeakKeyDictionary
+
+from msgspec import Struct
 
 from nbflow.serde import failures
 from nbflow.serde.codec import Family, Opaque, Refusal
@@ -29,8 +31,7 @@ def _native_base(cls: type) -> type:
     return next(base for base in cls.__mro__ if not base.__flags__ & _HEAP_TYPE)
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
+class _Layout(Struct, frozen=True):
     """Where instances of a dataclass keep their attributes."""
 
     fields: tuple[str, ...]

@@ -7,9 +7,10 @@ it never imports what a tag names.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
+
+from msgspec import Struct
 
 from nbflow.serde.codec import library
 from nbflow.serde.kinds import find, key_of
@@ -44,8 +45,7 @@ _SHIPPED_TAGS = {
 _ALWAYS_KNOWN = ("builtins", "nbflow.errors")
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(Struct, frozen=True):
     """How a registered class is written and read.
 
     Attributes

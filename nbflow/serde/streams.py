@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
+
+from msgspec import Struct
 
 from nbflow.errors import UnreadableValueError
 
@@ -42,8 +43,7 @@ MARK: Final = b"\xc1"
 _LENGTH: Final = struct.Struct(">Q")
 
 
-@dataclass(frozen=True, slots=True)
-class Stream:
+class Stream(Struct, frozen=True):
     """A part that can write itself.
 
     Attributes

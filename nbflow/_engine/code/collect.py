@@ -8,11 +8,11 @@ values don't count, and how each name was found.
 from __future__ import annotations
 
 import builtins
+import dataclasses
 import functools
 import inspect
 import sys
 from collections import deque
-from dataclasses import dataclass, replace
 from types import (
     BuiltinFunctionType,
     FunctionType,
@@ -23,6 +23,9 @@ from types import (
     WrapperDescriptorType,
 )
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nbflow._engine.code.bytecode import material, reads_of
 from nbflow._engine.code.literals import Json, digested, is_constant
@@ -54,8 +57,7 @@ _NAMED = (
 _DEEPEST = 64  # wrappers around one function, lest they turn in a circle
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(Struct, frozen=True):
     """What counts as the code of a function, and how it was found.
 
     Attributes
@@ -76,8 +78,7 @@ class Collected:
     reads_sources: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
+class _Read(Struct, frozen=True):
     """What the names that one part reads came to."""
 
     uses: dict[str, int]
@@ -233,7 +234,7 @@ class _Walk:
         space = _space_of(cls, functions.values(), referrer)
         written = written_class(cls, space.names)
         if written is not None:
-            space = replace(space, settled=written.settled)
+            space = dataclasses.replace(space, settled=written.settled)
         for function in functions.values():
             self.names.watch.function(function)
         read = self._read(() if written is None else written.reads, space)

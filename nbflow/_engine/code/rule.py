@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from msgspec import Struct, field
 
 from nbflow._engine.code.syntax import Kind, canonical, parsed_part
 
@@ -28,8 +29,7 @@ PartKind: TypeAlias = Kind | Literal["bytecode", "shape", "object", "name"]
 _WRITTEN: frozenset[Any] = frozenset({"function", "lambda", "class", "cell"})
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One function or class that belongs to the code.
 
     Attributes
@@ -76,9 +76,9 @@ def bundle(parts: Sequence[Part]) -> str:
     """
     kept = [
         {
-            item.name: value
-            for item in fields(part)
-            if (value := getattr(part, item.name)) not in ("", None, {})
+            name: value
+            for name in part.__struct_fields__
+            if (value := getattr(part, name)) not in ("", None, {})
         }
         for part in parts
     ]

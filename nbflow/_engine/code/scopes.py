@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct, field
 
 from nbflow._engine.code.syntax import Comprehension, Definition, Scope
 
@@ -26,8 +27,7 @@ _Import: TypeAlias = tuple[str, str]
 _Loop: TypeAlias = ast.For | ast.AsyncFor | ast.While
 
 
-@dataclass(frozen=True, slots=True)
-class Bindings:
+class Bindings(Struct, frozen=True):
     """How one scope binds its names.
 
     Attributes
@@ -60,8 +60,7 @@ class Bindings:
         return (self.once | self.otherwise) - self.outer
 
 
-@dataclass(slots=True)
-class _Found:
+class _Found(Struct):
     plain: Counter[str] = field(default_factory=Counter)
     otherwise: set[str] = field(default_factory=set)
     imports: Counter[tuple[str, _Import]] = field(default_factory=Counter)
@@ -220,8 +219,7 @@ def stored_attributes(tree: ast.Module) -> frozenset[str]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Around:
+class _Around(Struct, frozen=True):
     """A scope inside of the one that is asked about."""
 
     own: frozenset[str]

@@ -8,9 +8,10 @@ from __future__ import annotations
 import __future__
 
 import ast
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from nbflow._engine.code.bytecode import code_objects, same_code
 from nbflow._engine.code.syntax import Definition, Scope
@@ -23,8 +24,7 @@ __all__ = ["Spot", "spot_of", "spots"]
 _FUTURES = __future__.annotations.compiler_flag  # the only one that is not the rule
 
 
-@dataclass(frozen=True, slots=True)
-class Spot:
+class Spot(Struct, frozen=True):
     """A scope of a file or cell.
 
     Attributes

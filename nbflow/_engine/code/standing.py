@@ -6,9 +6,10 @@ involved. Nothing here keeps a function or its namespace alive.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct, field
 
 from nbflow._engine.code.weak import weakly
 
@@ -31,8 +32,7 @@ class _Missing:
 MISSING = _Missing()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Standing:
+class Standing(Struct, frozen=True, eq=False):
     """How everything was found that counts as the code of one function.
 
     Attributes
@@ -90,8 +90,7 @@ class Standing:
         return True
 
 
-@dataclass(slots=True, eq=False)
-class Watch:
+class Watch(Struct, eq=False):
     """A standing in the making."""
 
     _functions: dict[int, FunctionType] = field(default_factory=dict)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from nbflow._engine.code.collect import collect
 from nbflow._engine.code.rule import bundle, fingerprint
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Code", "code_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class Code:
+class Code(Struct, frozen=True):
     """What a function does, as far as its source and its constants tell.
 
     Attributes
@@ -41,8 +41,7 @@ class Code:
     watched: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Taken:
+class _Taken(Struct, frozen=True, eq=False):
     code: Code
     standing: Standing
     sources: int | None

@@ -12,9 +12,10 @@ import functools
 import linecache
 import operator
 import types
-from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from msgspec import Struct
 
 from nbflow._engine.code.scopes import Chain, bindings_of, outside_reads
 from nbflow._engine.code.sources import Source, source_named, sources_of
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Written", "functions_of", "written_class", "written_function"]
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """A function or class as it stands in its file or cell.
 
     Attributes
@@ -50,14 +50,12 @@ class Written:
     settled: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class _Search:
+class _Search(Struct, frozen=True):
     source: Source
     found: Written | None
 
 
-@dataclass(frozen=True, slots=True)
-class _ClassSearch:
+class _ClassSearch(Struct, frozen=True):
     codes: tuple[CodeType, ...]
     found: Written | None
 

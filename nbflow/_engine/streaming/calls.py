@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Calls", "Noted"]
 
 
-@dataclass(slots=True, eq=False)
-class Noted:
+class Noted(Struct, eq=False):
     """A call of this stretch.
 
     Attributes

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+
+from msgspec import Struct, field
 
 from nbflow._values import StreamMode
 
@@ -18,8 +19,7 @@ Chunk: TypeAlias = tuple[tuple[str, ...], StreamMode, Any]
 """A namespace, a mode, and what there is to say."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shape:
+class Shape(Struct, frozen=True, kw_only=True):
     """What a stream gives its reader.
 
     Attributes

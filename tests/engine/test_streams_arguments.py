@@ -354,7 +354,7 @@ def test_two_runs_of_one_thread_in_a_batch_are_refused(saver: InMemorySaver) -> 
 
 
 INTERRUPTED = """
-import asyncio, time
+import asyncio, os, time
 from nbflow.checkpoint.memory import InMemorySaver
 from nbflow.func import entrypoint, task
 
@@ -362,7 +362,7 @@ saver = InMemorySaver()
 
 @task
 async def forever():
-    print("inside", flush=True)
+    os.write(1, b"inside\\n")  # at once, whatever the other one writes
     await asyncio.sleep(3600)
 
 @entrypoint(checkpointer=saver)

@@ -41,6 +41,7 @@ _DROPPED = frozenset(
     | {"type_ignores", "type_params"}
 )
 _GONE = object()
+_TRIES = 100
 # What the parser of any Python raises for a text that it can't take.
 _UNREADABLE = (SyntaxError, ValueError, MemoryError, RecursionError)
 
@@ -52,10 +53,21 @@ def parsed(text: str) -> ast.Module | None:
     # is ignored by default: it was said when the text was first compiled.
     for grammar in ((3, 11), None):
         try:
-            return ast.parse(text, feature_version=grammar)
+            return _tree(text, grammar)
         except _UNREADABLE:
             continue
     return None
+
+
+def _tree(text: str, grammar: tuple[int, int] | None) -> ast.Module:
+    # CPython counts how deep a tree is for all threads together, so that one which
+    # parses beside another may be refused (python/cpython#106905); not for long.
+    for _ in range(_TRIES):
+        try:
+            return ast.parse(text, feature_version=grammar)
+        except SystemError:
+            continue
+    return ast.parse(text, feature_version=grammar)
 
 
 def parsed_part(text: str, kind: Kind) -> Scope | None:

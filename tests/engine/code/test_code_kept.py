@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gc
 import importlib
 import json
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from nbflow._engine.code import code_of
+from nbflow._engine.code.syntax import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -255,6 +257,7 @@ IPYTHON = '''
 import json
 from IPython.core.interactiveshell import InteractiveShell
 from nbflow._engine.code import code_of
+from nbflow._engine.code.syntax import parsed
 shell = InteractiveShell.instance(history_manager=None)
 cells = ["""
 import json
@@ -285,3 +288,22 @@ def test_cells_that_ipython_ran_are_read_as_they_were_written() -> None:
         "['function', 'function'] ('pairs',)",
         "('limit', 'pairs')",
     ]
+
+
+def test_a_parser_that_another_thread_disturbs_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refusals = [SystemError("AST constructor recursion depth mismatch")] * 3
+    parse = ast.parse
+
+    def disturbed(*args: Any, **kwargs: Any) -> Any:
+        if refusals:
+            raise refusals.pop()
+        return parse(*args, **kwargs)
+
+    monkeypatch.setattr(ast, "parse", disturbed)
+
+    tree = parsed("unusual = 'text of this test only'")
+
+    assert tree is not None
+    assert refusals == []

@@ -6,15 +6,16 @@ Who the user is, and what is done with the file, is not known here.
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from nbflow._database.database import open_database
 from nbflow.errors import StoreClosedError
 
 if TYPE_CHECKING:
     import os
+    from types import TracebackType
 
-__all__ = ["Share"]
+__all__ = ["FileUser", "Share"]
 
 
 class Share:
@@ -62,3 +63,47 @@ class Share:
         """Write what is queued and let go; a second call does nothing."""
         if self._let_go.detach() is not None:
             self.database.writer.release()
+
+
+class FileUser:
+    """What keeps its things in an open file: where that is, and how it is let go of.
+
+    Parameters
+    ----------
+    path : str or path
+        The file; see `open_database`, and its errors.
+    holder : str
+        Who opens it, told to another process that wants the file.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], holder: str) -> None:
+        self._share = Share(self, path, holder)
+        self._database = self._share.database
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.location!r})"
+
+    @property
+    def location(self) -> str:
+        """The file's path, without symbolic links."""
+        return self._database.path
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed, or its file could not be written any more."""
+        return self._share.is_closed
+
+    def close(self) -> None:
+        """Write what is queued and let go of the file; a second call does nothing."""
+        self._share.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nbflow._engine.run import Run
     from nbflow._values import Durability, StreamMode
 
-__all__ = ["Asked"]
+__all__ = ["Asked", "names_of"]
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -55,7 +55,7 @@ class Asked(Struct, frozen=True, kw_only=True):
         ValueError
             A mode, a key or the version is unknown.
         """
-        after = _names("interrupt_after", self.interrupt_after)
+        after = names_of("interrupt_after", self.interrupt_after)
         return shape_of(
             self.stream_mode,
             default=default,
@@ -100,8 +100,8 @@ class Asked(Struct, frozen=True, kw_only=True):
             context=as_context(definition.context_schema, self.context),
             watch=self._watch(joining),
             control=self.control,
-            interrupt_before=_names("interrupt_before", self.interrupt_before),
-            interrupt_after=_names("interrupt_after", self.interrupt_after),
+            interrupt_before=names_of("interrupt_before", self.interrupt_before),
+            interrupt_after=names_of("interrupt_after", self.interrupt_after),
         )
 
     def _watch(self, joining: tuple[Callable[[Run], None], ...]) -> Watch:
@@ -137,7 +137,14 @@ class Asked(Struct, frozen=True, kw_only=True):
         return "async" if during else "exit"
 
 
-def _names(argument: str, given: str | Sequence[str] | None) -> tuple[str, ...]:
+def names_of(argument: str, given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names that an argument was given, of which ``"*"`` is each.
+
+    Raises
+    ------
+    TypeError
+        It is something else.
+    """
     if given is None or isinstance(given, str):
         return () if given is None else (given,)
     if not isinstance(given, list | tuple | set | frozenset):

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from nbflow._database.contents import CacheContents, Change, Held, kept
-from nbflow._database.share import Share
+from nbflow._database.share import FileUser
 from nbflow._events import CacheCleared, CacheSet
 from nbflow.cache.base import (
     BaseCache,
@@ -27,7 +27,6 @@ from nbflow.errors import StoreDamagedError
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
-    from types import TracebackType
 
     from nbflow.cache.base import Entry
 
@@ -37,7 +36,7 @@ SWEEP_SECONDS: Final = 300.0
 """How long what is gone may take up room in memory."""
 
 
-class DuckDBCache(BaseCache):
+class DuckDBCache(FileUser, BaseCache):
     """Keep values in a DuckDB file, for every process that opens it after this one.
 
     What was set survives a kill at any moment once `set` has returned. One process
@@ -87,38 +86,9 @@ class DuckDBCache(BaseCache):
         holder: str = "",
     ) -> None:
         self._clock = clock
-        self._share = Share(self, path, holder)
-        self._database = self._share.database
+        super().__init__(path, holder)
         followed = self._database.writer.followed(CacheContents)
         self._contents = cast("CacheContents", followed)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.location!r})"
-
-    @property
-    def location(self) -> str:
-        """The file's path, without symbolic links."""
-        return self._database.path
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether it was closed, or its file could not be written any more."""
-        return self._share.is_closed
-
-    def close(self) -> None:
-        """Write what is queued and let go of the file; a second call does nothing."""
-        self._share.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def get(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
         """Return the values of those keys that have one.

@@ -16,6 +16,7 @@ from typing import (
     overload,
 )
 
+from nbflow._engine.asking import names_of
 from nbflow._engine.begin import Definition
 from nbflow._engine.retry import policies_of
 from nbflow._engine.spec import Spec
@@ -386,7 +387,10 @@ class StateGraph(Generic[StateT]):
             cache=cache,
             context_schema=self.context_schema,
             keeps=checkpointer if isinstance(checkpointer, bool) else None,
-            stops=(_names(interrupt_before), _names(interrupt_after)),
+            stops=(
+                names_of("interrupt_before", interrupt_before),
+                names_of("interrupt_after", interrupt_after),
+            ),
         )
         return CompiledStateGraph(definition, self)
 
@@ -425,10 +429,6 @@ class StateGraph(Generic[StateT]):
             tuple((tuple(sorted(starts)), end) for starts, end in self._joins),
         )
         return functools.partial(_nothing, repr(shape))
-
-
-def _names(given: Sequence[str] | str | None) -> tuple[str, ...]:
-    return () if given is None else (given,) if isinstance(given, str) else tuple(given)
 
 
 def _nothing(_state: Any) -> None:

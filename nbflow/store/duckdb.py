@@ -9,10 +9,10 @@ from __future__ import annotations
 import time
 from itertools import islice
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
 
 from nbflow._database.contents import Change, Held, StoreContents, kept
-from nbflow._database.share import Share
+from nbflow._database.share import FileUser
 from nbflow._events import ItemDeleted, ItemPut, ItemTouched
 from nbflow._values import Payload
 from nbflow.errors import StoreDamagedError
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
-    from types import TracebackType
 
     from nbflow.store.base import IndexConfig, Op, Result, SearchItem, TTLConfig
     from nbflow.store.drafts import Draft
@@ -53,7 +52,7 @@ Each read lets its time run anew; one that gains less is not worth a row.
 _Look: TypeAlias = "Held | list[Held] | tuple[tuple[str, ...], ...] | None"
 
 
-class DuckDBStore(BaseStore):
+class DuckDBStore(FileUser, BaseStore):
     """Keep items in a DuckDB file, for every process that opens it after this one.
 
     What was put survives a kill at any moment once `put` has returned. One process
@@ -120,39 +119,10 @@ class DuckDBStore(BaseStore):
         self._clock = clock
         minutes = (self.ttl_config or {}).get("sweep_interval_minutes")
         self._sweep_every = _micros((minutes or SWEEP_MINUTES) * 60)
-        self._share = Share(self, path, holder)
-        self._database = self._share.database
+        super().__init__(path, holder)
         followed = self._database.writer.followed(StoreContents)
         self._contents = cast("StoreContents", followed)
         self._finder = Finder(self._database, self._contents)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.location!r})"
-
-    @property
-    def location(self) -> str:
-        """The file's path, without symbolic links."""
-        return self._database.path
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether it was closed, or its file could not be written any more."""
-        return self._share.is_closed
-
-    def close(self) -> None:
-        """Write what is queued and let go of the file; a second call does nothing."""
-        self._share.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Carry out operations together.

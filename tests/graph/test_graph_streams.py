@@ -7,16 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import pytest
 
-from nbflow.checkpoint.duckdb import DuckDBSaver
-from nbflow.checkpoint.memory import InMemorySaver
 from nbflow.errors import InvalidUpdateError
 from nbflow.graph import END, START, StateGraph
 from nbflow.types import Command, StreamMode, interrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from nbflow.checkpoint.base import BaseCheckpointSaver
     from nbflow.graph.compiled import CompiledStateGraph
 
@@ -27,20 +22,6 @@ class State(TypedDict, total=False):
     """What nodes have seen."""
 
     seen: Annotated[list[str], operator.add]
-
-
-@pytest.fixture(params=["memory", "duckdb"])
-def saver(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[BaseCheckpointSaver]:
-    made: BaseCheckpointSaver
-    made = (
-        InMemorySaver()
-        if request.param == "memory"
-        else DuckDBSaver(tmp_path / "graph.duckdb")
-    )
-    with made:
-        yield made
 
 
 def first(_state: State) -> dict[str, Any]:

@@ -12,16 +12,13 @@ import pytest
 from pydantic import BaseModel
 
 from nbflow.cache.memory import InMemoryCache
-from nbflow.checkpoint.duckdb import DuckDBSaver
-from nbflow.checkpoint.memory import InMemorySaver
 from nbflow.errors import GraphRecursionError, InvalidUpdateError, NodeTimeoutError
 from nbflow.func import entrypoint, task
 from nbflow.graph import END, START, MessagesState, StateGraph
 from nbflow.types import CachePolicy, Command, Overwrite, RetryPolicy, Send, interrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from nbflow.checkpoint.base import BaseCheckpointSaver
 
@@ -48,20 +45,6 @@ def graph_of(*nodes: str, **wanted: Any) -> StateGraph[State]:
     for name in nodes:
         builder.add_node(name, wanted.get(name, visits(name)))
     return builder
-
-
-@pytest.fixture(params=["memory", "duckdb"])
-def saver(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[BaseCheckpointSaver]:
-    made: BaseCheckpointSaver
-    made = (
-        InMemorySaver()
-        if request.param == "memory"
-        else DuckDBSaver(tmp_path / "graph.duckdb")
-    )
-    with made:
-        yield made
 
 
 # Steps and writes.

@@ -497,7 +497,7 @@ class ThreadNotFoundError(NbflowError, LookupError):
     thread_id : str
         The thread that was asked for.
     known : tuple of str
-        Threads that are stored.
+        Threads that are stored: of many, the newest.
     """
 
     def __init__(self, thread_id: str, *, known: Sequence[str] = ()) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nbflow._database.database import open_database
+from nbflow._database.payloads import Payloads
+from nbflow._database.reads import LogPast
 from nbflow._database.rows import COLUMNS, read_values, unpack
 from nbflow.errors import StoreDamagedError, StoreError, StoreUnavailableError
 
@@ -114,12 +116,17 @@ def check(path: str | os.PathLike[str]) -> Check:
 def _look(database: Database) -> Iterator[Finding | None]:
     """Yield for each row what is wrong with it."""
     ((count,),) = database.fetch("SELECT coalesce(max(rowid), -1) + 1 FROM log")
+    # Values as they are in the file, not as this process remembers them.
+    blobs = database.payloads.blobs
+    payloads = Payloads(database.path, LogPast(database), blobs=blobs)
     for first in range(0, count, _ROWS_AT_ONCE):
         last = min(first + _ROWS_AT_ONCE, count) - 1
-        yield from _look_at(database, first, last)
+        yield from _look_at(database, payloads, first, last)
 
 
-def _look_at(database: Database, first: int, last: int) -> Iterator[Finding | None]:
+def _look_at(
+    database: Database, payloads: Payloads, first: int, last: int
+) -> Iterator[Finding | None]:
     try:
         rows = database.fetch(_ROWS, (first, last))
     except StoreDamagedError as error:
@@ -128,12 +135,12 @@ def _look_at(database: Database, first: int, last: int) -> Iterator[Finding | No
             yield Finding(seq, thread_id, str(error))
             return
         middle = (first + last) // 2
-        yield from _look_at(database, first, middle)
-        yield from _look_at(database, middle + 1, last)
+        yield from _look_at(database, payloads, first, middle)
+        yield from _look_at(database, payloads, middle + 1, last)
         return
     for row in rows:
         try:
-            read_values(unpack(row, database.path, database.payloads))
+            read_values(unpack(row, database.path, payloads))
         except (StoreDamagedError, StoreUnavailableError) as error:
             yield Finding(row[0], row[_THREAD_ID], str(error))
         else:

@@ -3,7 +3,8 @@
 The values of one column of a thread are numbered; value `i` builds on value
 ``i & (i - 1)``, so at most log2(n) of them have to be read for one. A value that is
 stored whole begins anew with number 0. What is needed for the next value is kept in
-memory, and read from the log where it is not.
+memory, and read from the log where it is not; so is what was read lately, since
+neighbours build on the same values.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ __all__ = ["Delta", "Earlier", "History", "Link", "Series"]
 
 KEPT_BYTES: Final = 64 << 20
 """How much of earlier values is kept in memory for a store."""
+
+READ_BYTES: Final = 32 << 20
+"""How much of values that were read is kept in memory for a store."""
 
 LARGEST_DELTA_BYTES: Final = 256 << 10
 """A larger difference is not worth it: the value is stored whole."""
@@ -106,7 +110,14 @@ class History:
         self._lock = threading.Lock()
         self._lines: OrderedDict[Series, _Line] = OrderedDict()
         self._size_bytes = 0
+        self._read: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self._read_bytes = 0
         self._epoch = 0
+
+    @property
+    def epoch(self) -> int:
+        """Which state of the file values stand in; see `remember`."""
+        return self._epoch
 
     def add(self, series: Series, data: bytes) -> tuple[Link, Delta | None]:
         """Add the next value of a series.
@@ -150,20 +161,48 @@ class History:
 
     def recall(self, series: Series, seq: int) -> bytes | None:
         """Return a value that is kept in memory, by its row."""
+        place = seq, series.column
         with self._lock:
             line = self._lines.get(series)
+            found = self._read.get(place)
+            if found is not None:
+                self._read.move_to_end(place)
+                return found
         values = None if line is None else line.values
         for earlier in list(values or ()):
             if earlier.link.seq == seq:
                 return earlier.data
         return None
 
+    def remember(self, series: Series, seq: int, data: bytes, epoch: int) -> None:
+        """Keep a value that was read, unless the file has become another one since.
+
+        Parameters
+        ----------
+        series, seq : Series and int
+            Where it stands.
+        data : bytes
+            The value.
+        epoch : int
+            `epoch` before it was read.
+        """
+        place = seq, series.column
+        with self._lock:
+            if epoch != self._epoch or place in self._read:
+                return
+            self._read[place] = data
+            self._read_bytes += len(data)
+            while self._read_bytes > READ_BYTES:
+                _, oldest = self._read.popitem(last=False)
+                self._read_bytes -= len(oldest)
+
     def forget(self) -> None:
         """Forget everything: the file is another one now, or lacks rows."""
         with self._lock:
             self._epoch += 1
             self._lines.clear()
-            self._size_bytes = 0
+            self._read.clear()
+            self._size_bytes = self._read_bytes = 0
 
 
 def _delta_to(values: list[Earlier], data: bytes, epoch: int) -> Delta | None:

@@ -265,12 +265,14 @@ class Payloads:
             raise self._lost(place, str(error)) from error
 
     def _read_delta(self, place: Place, chain: Sequence[int], body: bytes) -> bytes:
-        known = self._history.recall(place.series, place.seq)
+        series, history = place.series, self._history
+        epoch = history.epoch
+        known = history.recall(series, place.seq)
         if known is not None:
             return known
         base, wanted = b"", list[int]()
         for seq in reversed(chain):
-            known = self._history.recall(place.series, seq)
+            known = history.recall(series, seq)
             if known is not None:
                 base = known
                 break
@@ -278,10 +280,13 @@ class Payloads:
         try:
             for held in self._held(wanted, place.column):
                 base = self._value(held, base)
-            return apply(base, body)
+                history.remember(series, held.seq, base, epoch)
+            data = apply(base, body)
         except (StoreDamagedError, BlobLostError, ValueError) as error:
             why = f"it builds on an earlier value ({str(error).partition(chr(10))[0]})"
             raise self._lost(place, why) from error
+        history.remember(series, place.seq, data, epoch)
+        return data
 
     def _held(self, seqs: Collection[int], column: int) -> list[Held]:
         rows = self._past.values(seqs, column) if seqs else {}

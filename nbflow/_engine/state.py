@@ -342,9 +342,10 @@ def _interrupts(questions: Iterable[Interrupted]) -> tuple[Interrupt, ...]:
 
 
 def _value(payload: Payload | None, saver: BaseCheckpointSaver) -> Any:
-    if payload is None or payload.data is None:
+    data = None if payload is None else payload.data
+    if data is None:
         return None
-    value = serde.decode(payload.data, opaque=True, pickles=saver.allow_pickle)
+    value = serde.decode(data, opaque=True, pickles=saver.allow_pickle)
     # Where a node goes on is the graph's business.
     return value.update if isinstance(value, NodeOutput) else value
 

@@ -241,4 +241,5 @@ def _writes_of(record: Record, asked_by: Mapping[str, str]) -> Iterator[PendingW
 
 
 def _decoded(payload: Payload) -> Any:
-    return None if payload.data is None else serde.decode(payload.data, opaque=True)
+    data = payload.data
+    return None if data is None else serde.decode(data, opaque=True)

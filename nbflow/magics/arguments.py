@@ -38,6 +38,7 @@ from nbflow.magics.grammar import (
 from nbflow.magics.upkeep import HOUSEKEEPING
 from nbflow.magics.usage import EXPRESSIONS, explain, overview
 from nbflow.session.answers import FORMAT
+from nbflow.session.api import CHECKPOINTS_SHOWN, THREADS_SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -203,18 +204,26 @@ _CANCEL: Final = Grammar(
     ("%workflow cancel", "%workflow cancel review"),
 )
 
+
+def _limit(things: str, usually: int) -> Option:
+    text = f"how many {things} at most, the newest first; {usually:,} by default"
+    return Option(("--limit",), "limit", text, placeholder="COUNT", at_least=1)
+
+
 _THREADS: Final = Grammar(
     "%workflow threads",
     (),
     "List the threads of the store.",
-    ("%workflow threads",),
+    ("%workflow threads", "%workflow threads --limit 20"),
+    (_limit("threads", THREADS_SHOWN),),
 )
 
 _HISTORY: Final = Grammar(
     "%workflow history",
     ("[THREAD]",),
     "Show a thread's runs and what each of them did.",
-    ("%workflow history", "%workflow history review"),
+    ("%workflow history", "%workflow history review --limit 20"),
+    (_limit("checkpoints", CHECKPOINTS_SHOWN),),
 )
 
 _PENDING: Final = Grammar(
@@ -360,8 +369,11 @@ _COMMANDS: Final[dict[str, tuple[Grammar, _Build]]] = {
     "run": (_RUN, _run),
     "resume": (_RESUME, _resume),
     "cancel": (_CANCEL, lambda words, _: CancelCommand(_first(words))),
-    "threads": (_THREADS, lambda _words, _values: ThreadsCommand()),
-    "history": (_HISTORY, lambda words, _: HistoryCommand(_first(words))),
+    "threads": (_THREADS, lambda _, values: ThreadsCommand(**values)),
+    "history": (
+        _HISTORY,
+        lambda words, values: HistoryCommand(_first(words), **values),
+    ),
     "pending": (_PENDING, lambda words, _: PendingCommand(_first(words))),
     "show": (_SHOW, lambda words, _: ShowCommand(_first(words))),
     **HOUSEKEEPING,

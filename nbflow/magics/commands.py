@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from nbflow.session.api import CHECKPOINTS_SHOWN, THREADS_SHOWN
+
 if TYPE_CHECKING:
     from nbflow._values import Durability, OnDivergence, Replay, StreamMode
 
@@ -158,14 +160,17 @@ class CancelCommand:
 
 @dataclass(frozen=True, slots=True)
 class ThreadsCommand:
-    """List the threads of the store."""
+    """List the threads of the store, the newest so many."""
+
+    limit: int = THREADS_SHOWN
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryCommand:
-    """Show a thread's runs; None is the thread used last."""
+    """Show the newest checkpoints of a thread; None is the thread used last."""
 
     thread: str | None
+    limit: int = CHECKPOINTS_SHOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,10 +254,10 @@ def run_line(notebook: Notebook, command: LineCommand) -> Any:
             return _resume(notebook, command)
         case CancelCommand(thread=thread):
             return _cancel(notebook, thread)
-        case ThreadsCommand():
-            return api.threads()
-        case HistoryCommand(thread=thread):
-            return api.history(_thread_of(notebook, thread))
+        case ThreadsCommand(limit=limit):
+            return api.threads(limit)
+        case HistoryCommand(thread=thread, limit=limit):
+            return api.history(_thread_of(notebook, thread), limit=limit)
         case PendingCommand(thread=thread):
             asked = session.pending()
             wanted = (q for q in asked if thread in (None, q.head.thread_id))
@@ -323,17 +323,22 @@ def _cancel(notebook: Notebook, thread: str | None) -> None:
 
 
 def _thread_of(notebook: Notebook, target: str | None) -> str:
-    threads = notebook.session.threads()
+    session = notebook.session
     if target is None:
-        if not threads:
+        newest = session.threads(1)
+        if not newest:
             raise ThreadNotFoundError("")
-        return threads[0].thread_id
-    for head in threads:
-        if target == head.thread_id or (
-            len(target) >= 8 and head.run_id.startswith(target)  # noqa: PLR2004 - shown so
-        ):
-            return head.thread_id
-    raise ThreadNotFoundError(target, known=[head.thread_id for head in threads])
+        return newest[0].thread_id
+    try:
+        _, head = session.find_thread(target)
+    except ThreadNotFoundError:
+        is_run = len(target) >= 8  # noqa: PLR2004 - shown so
+        of_run = (h for h in session.threads() if h.run_id.startswith(target))
+        found = next(of_run, None) if is_run else None
+        if found is None:
+            raise
+        head = found
+    return head.thread_id
 
 
 def _store(notebook: Notebook, path: str | None) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nbflow._engine.state import history_of
 from nbflow._values import UNSET
+from nbflow.errors import UsageError
 from nbflow.session.current import current_session
 from nbflow.session.reports import (
     Report,
@@ -19,31 +20,59 @@ if TYPE_CHECKING:
 
     from nbflow.session.runs import RunHandle
 
-__all__ = ["cancel", "history", "pending", "resume", "store_path", "threads"]
+__all__ = [
+    "CHECKPOINTS_SHOWN",
+    "THREADS_SHOWN",
+    "cancel",
+    "history",
+    "pending",
+    "resume",
+    "store_path",
+    "threads",
+]
+
+THREADS_SHOWN: Final = 1_000
+CHECKPOINTS_SHOWN: Final = 100
 
 
-def threads(limit: int | None = 1_000) -> Report:
+def threads(limit: int | None = THREADS_SHOWN) -> Report:
     """Return the threads of this kernel's stores, the newest first.
 
     Parameters
     ----------
     limit : int or None, default 1,000
-        At most so many; None means all.
+        At most so many, from 1; None means all.
+
+    Raises
+    ------
+    UsageError
+        The limit is no such number.
     """
-    return threads_report(current_session().threads(limit))
+    wanted = _one_more(limit)
+    return threads_report(current_session().threads(wanted), limit)
 
 
-def history(thread_id: str) -> Report:
+def history(thread_id: str, *, limit: int | None = CHECKPOINTS_SHOWN) -> Report:
     """Return the checkpoints of a thread, the newest first.
+
+    Parameters
+    ----------
+    thread_id : str
+        The thread.
+    limit : int or None, default 100
+        At most so many, from 1; None means all.
 
     Raises
     ------
     ThreadNotFoundError
         No store of this kernel has it.
+    UsageError
+        The limit is no such number.
     """
+    wanted = _one_more(limit)
     saver, _ = current_session().find_thread(thread_id)
     config = {"configurable": {"thread_id": thread_id}}
-    return history_report(thread_id, history_of(saver, config))
+    return history_report(thread_id, history_of(saver, config, limit=wanted), limit)
 
 
 def pending() -> Report:
@@ -91,3 +120,12 @@ def cancel(thread_id: str | None = None) -> list[str]:
 def store_path() -> Path:
     """Return the path of this kernel's store."""
     return current_session().place.path
+
+
+def _one_more(limit: int | None) -> int | None:
+    """Return how many to look for, so that it shows whether there are more."""
+    if limit is None:
+        return None
+    if limit < 1:
+        raise UsageError(f"limit has to be 1 or more, or None for all, not {limit}.")
+    return limit + 1

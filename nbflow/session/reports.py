@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nbflow import serde
 from nbflow._events import Interrupted
@@ -18,7 +18,7 @@ from nbflow.session.texts import plain
 from nbflow.session.views import QuestionView
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from nbflow._values import StateSnapshot
     from nbflow.checkpoint.base import Head, Question
@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _CELL_LIMIT = 120
+_Row: TypeAlias = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,8 @@ class Report:
         )
 
 
-def threads_report(heads: Iterable[Head]) -> Report:
-    """List threads, the most recently updated first."""
+def threads_report(heads: Iterable[Head], limit: int | None = None) -> Report:
+    """List threads, the most recently updated first; of more, so many."""
     rows = [
         (
             head.thread_id,
@@ -99,14 +100,27 @@ def threads_report(heads: Iterable[Head]) -> Report:
         for head in heads
     ]
     columns = ("thread", "workflow", "status", "runs", "questions", "updated (UTC)")
-    return _report("Threads", columns, rows, "none yet. Run a workflow.")
+    title, shown = _newest("Threads", rows, limit)
+    return _report(title, columns, shown, "none yet. Run a workflow.")
 
 
-def history_report(thread_id: str, snapshots: Iterable[StateSnapshot]) -> Report:
-    """List the checkpoints of a thread, the newest first."""
+def history_report(
+    thread_id: str, snapshots: Iterable[StateSnapshot], limit: int | None = None
+) -> Report:
+    """List the checkpoints of a thread, the newest first; of more, so many."""
     columns = ("step", "source", "next", "values", "tasks", "run", "created (UTC)")
     rows = [_checkpoint(snapshot) for snapshot in snapshots]
-    return _report(f"History of thread {thread_id!r}", columns, rows, "no checkpoint.")
+    title, shown = _newest(f"History of thread {thread_id!r}", rows, limit)
+    return _report(title, columns, shown, "no checkpoint.")
+
+
+def _newest(
+    title: str, rows: Sequence[_Row], limit: int | None
+) -> tuple[str, Sequence[_Row]]:
+    """Return a title that says so where there are more rows than are shown."""
+    if limit is None or len(rows) <= limit:
+        return title, rows
+    return f"{title}, the newest {limit:,} (limit shows more)", rows[:limit]
 
 
 def _checkpoint(snapshot: StateSnapshot) -> tuple[str, ...]:

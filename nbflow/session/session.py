@@ -10,7 +10,7 @@ import os
 import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from nbflow import serde
 from nbflow._engine.begin import NewInput, Settled, record_answers
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from nbflow.session.views import QuestionView, RunView
 
 __all__ = ["Beginning", "Session"]
+
+_NAMED: Final = 100  # threads, in an error
 
 
 @dataclass(frozen=True, slots=True)
@@ -447,7 +449,7 @@ class Session:
             head = saver.head(thread_id)
             if head is not None:
                 return saver, head
-        known = tuple(head.thread_id for head in self.threads())
+        known = tuple(head.thread_id for head in self.threads(_NAMED))
         raise ThreadNotFoundError(thread_id, known=known)
 
     def picture(self, thread_id: str) -> Following:

@@ -77,7 +77,8 @@ def value_of(payload: Payload) -> Any:
     """
     if payload.live is not UNSET:
         return payload.live
-    return None if payload.data is None else decode(payload.data, opaque=True)
+    data = payload.data
+    return None if data is None else decode(data, opaque=True)
 
 
 def text_of(payload: Payload, limit: int, *, lines: bool = False) -> str:

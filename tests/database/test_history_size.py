@@ -14,15 +14,18 @@ from hypothesis import strategies as st
 from nbflow._database import history
 from nbflow._database.compact import RunKey, compact
 from nbflow._database.deltas import apply, difference
+from nbflow._database.reads import LogPast
 from nbflow._events import Record, RunFinished, RunStarted, ThreadDeleted
 from nbflow._values import Payload
-from nbflow.checkpoint.duckdb import DuckDBSaver
+from nbflow.checkpoint.duckdb import DuckDBSaver, check
 from nbflow.errors import StoreClosedError, StoreDamagedError, UnstorableValueError
 from nbflow.func import entrypoint, task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
+
+    from nbflow._database.payloads import Held
 
 PIECES = st.sampled_from([bytes([n]) * 40 for n in range(4)] + [b"", b"x", b"yz" * 300])
 RELATED = st.lists(PIECES, max_size=40).map(b"".join) | st.binary(max_size=300)
@@ -160,6 +163,59 @@ def test_a_value_needs_few_others(path: Path) -> None:
             line = payloads._history._lines.get(series)
             held = [] if line is None else line.values or []
             assert len(held) <= (number + 1).bit_length() + 1
+
+
+def test_neighbours_are_read_without_reading_again_what_they_build_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grown = list(values(130))
+    with DuckDBSaver(path) as saver:
+        for number, data in enumerate(grown):
+            saver.append(run(number, data))
+    read: list[int] = []
+    original = LogPast.values
+
+    def counted(self: LogPast, seqs: Collection[int], column: int) -> dict[int, Held]:
+        read.extend(seqs)
+        return original(self, seqs, column)
+
+    monkeypatch.setattr(LogPast, "values", counted)
+
+    with DuckDBSaver(path) as saver:
+        found = kept_in(saver)
+
+    assert found == grown
+    assert len(read) == len(set(read)) < len(grown)
+
+
+def test_what_was_read_is_kept_only_up_to_a_bound(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "READ_BYTES", 500_000)
+    grown = list(values(130))
+    with DuckDBSaver(path) as saver:
+        for number, data in enumerate(grown):
+            saver.append(run(number, data))
+
+    with DuckDBSaver(path) as saver:
+        assert kept_in(saver) == grown
+        kept = saver._database.payloads._history._read.values()
+        assert 0 < sum(map(len, kept)) <= 500_000
+
+
+def test_a_check_reads_the_file_and_not_what_is_remembered_of_it(path: Path) -> None:
+    grown = list(values(8, 6_000))
+    with DuckDBSaver(path) as saver:
+        for number, data in enumerate(grown):
+            saver.append(run(number, data))
+    with DuckDBSaver(path) as saver:
+        assert kept_in(saver) == grown
+        with duckdb.connect(str(path)) as connection:
+            connection.execute("UPDATE log SET extra = 'x'::BLOB WHERE seq = 2")
+
+        found = check(path).findings
+
+    assert {finding.seq for finding in found} == set(range(2, 17, 2))
 
 
 def test_small_values_are_stored_whole(path: Path) -> None:

@@ -350,6 +350,8 @@ def test_a_mistake_prints_as_three_lines_in_a_cell() -> None:
         ("threads", ThreadsCommand()),
         ("history", HistoryCommand(None)),
         ("history t", HistoryCommand("t")),
+        ("history --limit 5", HistoryCommand(None, 5)),
+        ("threads --limit 5", ThreadsCommand(5)),
         ("pending", PendingCommand(None)),
         ("pending t", PendingCommand("t")),
         ("show", ShowCommand(None)),

@@ -434,6 +434,57 @@ def test_reports_list_threads_history_and_what_is_pending(cells: Cells) -> None:
     assert "Sure?" in pending
 
 
+def test_a_long_list_shows_its_newest_part_and_says_so(cells: Cells) -> None:
+    for number in range(3):
+        cells.run(f"%%workflow fine --new -t thread-{number}\n{number} * 7")
+
+    threads = cells.run("%workflow threads --limit 2")
+    history = cells.run("%workflow history thread-1 --limit 1")
+
+    assert [row[0] for row in threads.rows] == ["thread-2", "thread-1"]
+    assert "the newest 2 (limit shows more)" in repr(threads)
+    assert [row[3] for row in history.rows] == ["7"]
+    assert "the newest 1 (limit shows more)" in repr(history)
+
+
+def test_a_list_that_is_whole_does_not_say_that_there_is_more(cells: Cells) -> None:
+    cells.run("%%workflow fine\n6 * 7")
+
+    for line in (
+        "%workflow threads --limit 1",
+        "%workflow history fine --limit 2",
+        "import nbflow; nbflow.history('fine', limit=None)",
+    ):
+        assert "more" not in repr(cells.run(line))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "%workflow threads --limit 0",
+        "%workflow history fine --limit many",
+        "import nbflow; nbflow.threads(0)",
+        "import nbflow; nbflow.history('fine', limit=-1)",
+    ],
+)
+def test_a_limit_that_is_no_count_is_refused(cells: Cells, line: str) -> None:
+    cells.run("%%workflow fine\n6 * 7")
+
+    with pytest.raises(UsageError, match="limit"):
+        cells.run(line)
+
+
+def test_a_history_is_found_by_the_beginning_of_a_runs_id(cells: Cells) -> None:
+    cells.run("%%workflow fine\n6 * 7")
+    run_id = cells.run("import nbflow; nbflow.sql('select run_id from runs')").rows[0][
+        0
+    ]
+
+    history = repr(cells.run(f"%workflow history {run_id[:8]}"))
+
+    assert "'fine'" in history
+
+
 def test_the_users_own_duckdb_connection_reads_the_store(cells: Cells) -> None:
     cells.run("%%workflow fine\n6 * 7")
 

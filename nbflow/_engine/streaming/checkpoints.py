@@ -133,6 +133,5 @@ class Checkpoints:
 
 
 def _value(payload: Payload) -> Any:
-    if payload.data is None:
-        return payload.live
-    return serde.decode(payload.data, opaque=True)
+    data = payload.data
+    return payload.live if data is None else serde.decode(data, opaque=True)

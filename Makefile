@@ -80,8 +80,9 @@ crash: $(STAMPS)/dev ## Kill it, flip its bits, fill its disk: ten times what `m
 	NBFLOW_CRASH=long $(PYTEST) -m crash $(ARGS) tests/crash
 
 .PHONY: bench
-bench: $(STAMPS)/bench ## Measure it beside LangGraph, rows in the page too
+bench: $(STAMPS)/bench ## Measure it beside LangGraph, what stores stay within, rows in the page
 	$(BIN)/python tests/bench/run.py $(ARGS)
+	$(BIN)/python tests/bench/limits.py
 	$(BIN)/python hatch_build.py run bench
 
 $(STAMPS)/bench: $(STAMPS)/dev

@@ -108,7 +108,11 @@ class Following:
         self._tell_soon()
 
     def listen(
-        self, listener: Listener, *, interval_seconds: float = 0.1
+        self,
+        listener: Listener,
+        *,
+        told: RunView | None = None,
+        interval_seconds: float = 0.1,
     ) -> Callable[[], None]:
         """Call a function with each new view, until the returned one is called.
 
@@ -119,12 +123,17 @@ class Following:
         ----------
         listener : callable
             Takes the view. What it raises is logged and harms no one else.
+        told : RunView, optional
+            The view that it has already; where that is an older one by now, it is
+            told before this returns. By default it has the newest.
         interval_seconds : float, default 0.1
             Shortest time between two calls, > 0; longer where they take long.
         """
         with self.telling:
-            ear = _Ear(listener, interval_seconds, self._view)
+            self._catch_up()
+            ear = _Ear(listener, interval_seconds, told or self._view)
             self._ears.append(ear)
+            self._tell(ear)
 
         def stop() -> None:
             with self.telling:

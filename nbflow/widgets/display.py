@@ -88,7 +88,9 @@ class PanelDisplay:
         # Without a panel the twin is all there is, so it has to keep up.
         self._is_twin_only = self._panel is None
         self._stop_listening: Callable[[], None] = self.following.listen(
-            self._tell, interval_seconds=1.0 if self._is_twin_only else 0.1
+            self._tell,
+            told=view,
+            interval_seconds=1.0 if self._is_twin_only else 0.1,
         )
 
     @property

@@ -133,12 +133,12 @@ class RunPanel(AnyWidget):
         self._owns_following = not isinstance(source, Following)
         self._following = source if isinstance(source, Following) else Following(source)
         self._sent = self._following.view
-        self._stop_listening = self._following.listen(self._tell)
         self._set_traits(self._sent)
         self.on_msg(self._receive)
         _answer_on_any_shell(self)
         # Unasked: a page that asks while a cell runs may not be heard before it ends.
         self._send_whole(self._sent)
+        self._stop_listening = self._following.listen(self._tell, told=self._sent)
         speak = weakref.WeakMethod(self._speak_unasked)
         self._unheard = threading.Timer(UNHEARD_SECONDS, _call, (speak,))
         self._unheard.daemon = True

@@ -140,6 +140,20 @@ def test_a_look_at_the_view_takes_no_news_from_listeners(log: RunLog) -> None:
     assert ear.heard.wait(SOON_SECONDS)
 
 
+def test_who_has_an_older_view_is_told_the_newest_before_listening_begins(
+    log: RunLog,
+) -> None:
+    following, behind, abreast = Following(), Ear(), Ear()
+    old = following.view
+    following.show(log.start().end(1).records)
+
+    following.listen(behind, told=old)
+    following.listen(abreast, told=following.view)
+
+    assert behind.views == [log.view]
+    assert abreast.views == []
+
+
 def test_a_failing_listener_harms_no_other(
     log: RunLog, caplog: pytest.LogCaptureFixture
 ) -> None:

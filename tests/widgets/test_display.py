@@ -215,6 +215,25 @@ def test_without_a_panel_there_is_a_text_that_keeps_up_by_itself(
     shown.close()
 
 
+@pytest.mark.parametrize("panel", [True, False])
+def test_a_run_that_ends_while_it_is_first_shown_is_shown_as_ended(
+    output: Output, log: RunLog, frontend: FrontEnd, *, panel: bool
+) -> None:
+    following = Following(log.start().view)
+    log.new.clear()
+    log.end(5)
+
+    def display(data: Any, /, *, raw: bool, display_id: bool) -> Output:
+        following.show(log.new[-1:])
+        return output(data, raw=raw, display_id=display_id)
+
+    shown = PanelDisplay(display, following, panel=panel, frontend=frontend)
+
+    assert "\u2192 5" in output.bundles[-1]["text/plain"]
+    assert shown.panel is None
+    shown.close()
+
+
 def test_without_a_built_front_end_the_twin_says_how_to_build_it(
     output: Output, log: RunLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from contextlib import closing, contextmanager, suppress
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
@@ -26,24 +26,9 @@ from nbflow.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Answer", "Appender", "Connection"]
+__all__ = ["Appender", "Connection"]
 
 _copies: Final = count(1)
-
-
-class Answer(NamedTuple):
-    """What a statement returned.
-
-    Attributes
-    ----------
-    columns : list of tuple
-        Name and DuckDB's type of each column.
-    rows : list of tuple
-        A value for each column.
-    """
-
-    columns: list[tuple[str, str]]
-    rows: list[tuple[Any, ...]]
 
 
 class Connection:
@@ -106,8 +91,13 @@ class Connection:
                 cursor.execute(sql, parameters)
             cursor.commit()
 
-    def ask(self, sql: str) -> Answer:
+    def ask(self, sql: str) -> duckdb.DuckDBPyRelation:
         """Run a user's statement, which may look at everything and change nothing.
+
+        Returns
+        -------
+        duckdb.DuckDBPyRelation
+            All of its rows, in memory: it does not hold the file.
 
         Raises
         ------
@@ -118,9 +108,7 @@ class Connection:
         with self._cursor() as cursor:
             cursor.execute("BEGIN TRANSACTION READ ONLY")
             try:
-                cursor.execute(sql)
-                columns = [(name, str(kind)) for name, kind, *_ in cursor.description]
-                return Answer(columns, cursor.fetchall())
+                return _detached(cursor.sql(sql).materialize())
             except duckdb.Error as error:
                 ours = _ours(error, self._path)
                 if isinstance(ours, (StoreClosedError, StoreDamagedError)):
@@ -255,25 +243,73 @@ class Appender:
         return [self._buffer, self._cursor]
 
 
-_LOOKING: Final = (
-    duckdb.StatementType.SELECT,
-    duckdb.StatementType.EXPLAIN,
-    duckdb.StatementType.COPY,
-)
+_LOOKING: Final = ("SELECT", "EXPLAIN")
 
 
 def _refuse_changes(sql: str) -> None:
     try:
-        statements = duckdb.extract_statements(sql)
+        kinds = [_kind(statement) for statement in duckdb.extract_statements(sql)]
     except duckdb.Error as error:
         raise UsageError(f"DuckDB refused: {error}") from error
-    if len(statements) != 1 or statements[0].type not in _LOOKING:
-        kinds = ", ".join(statement.type.name for statement in statements) or "nothing"
+    if len(kinds) != 1 or kinds[0] not in _LOOKING:
         raise UsageError(
-            "One statement that looks is expected (SELECT, DESCRIBE, SUMMARIZE, "
-            f"EXPLAIN, COPY ... TO), not {kinds}.\nThe log is only written by runs; "
-            "to change things, copy them to a database of your own."
+            "One statement that looks is expected (SELECT, FROM, DESCRIBE, SUMMARIZE, "
+            f"EXPLAIN), not {', '.join(kinds) or 'nothing'}.\nThe log is only written "
+            "by runs. To write what a query finds into a file: "
+            "nbflow.sql(QUERY).to_parquet(PATH)."
         )
+
+
+def _kind(statement: duckdb.Statement) -> str:
+    try:
+        return statement.type.name
+    except ValueError:  # DuckDB has more kinds than its Python client knows.
+        return "that"
+
+
+class _Stream:
+    """Rows as a stream of Arrow: a relation itself is refused by other databases."""
+
+    def __init__(self, rows: duckdb.DuckDBPyRelation) -> None:
+        self._rows = rows
+
+    def __arrow_c_stream__(self, schema: object = None) -> Any:
+        return self._rows.__arrow_c_stream__(schema)
+
+
+_NOT_IN_ARROW: Final = re.compile(r"\bUHUGEINT\b|\bBIT\b|\bTIME WITH TIME ZONE\b")
+
+
+def _detached(found: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """Copy rows to where `duckdb.sql` finds them, with their types."""
+    kinds = [str(kind) for kind in found.types]
+    if any(map(_NOT_IN_ARROW.search, kinds)):
+        texts = ["VARCHAR" if _NOT_IN_ARROW.search(kind) else kind for kind in kinds]
+        found = _cast(found, texts)
+    rows = _memory().from_arrow(_Stream(found))
+    # Arrow has no HUGEINT, UUID, ENUM or JSON either, but what can become one again.
+    if [str(kind) for kind in rows.types] != kinds:
+        rows = _cast(rows, kinds)
+    return rows.materialize()
+
+
+def _cast(
+    rows: duckdb.DuckDBPyRelation, kinds: Sequence[str]
+) -> duckdb.DuckDBPyRelation:
+    names = ('"' + name.replace('"', '""') + '"' for name in rows.columns)
+    columns = zip(count(1), kinds, names, strict=False)
+    return rows.project(
+        ", ".join(f"CAST(#{at} AS {kind}) AS {name}" for at, kind, name in columns)
+    )
+
+
+def _memory() -> duckdb.DuckDBPyConnection:
+    """Return a connection of its own to a database in memory, the user's default."""
+    own = duckdb.default_connection().cursor()
+    ((path,),) = own.execute(
+        "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
+    ).fetchall()
+    return own if path is None else duckdb.connect()
 
 
 @contextmanager
@@ -299,8 +335,9 @@ def _ours(error: duckdb.Error, path: str) -> StoreError:
             return StoreHeldError(path, int(found[1]) if found else None)
         case duckdb.ConnectionException() if "configuration" in text:
             return StoreUnavailableError(
-                f"The store {path!r} is open in this process already, read-only or "
-                "with settings of its own.\nClose that connection, then try again."
+                f"The store {path!r} is open in this process already, in another "
+                "mode or with settings of its own.\nClose that connection, then try "
+                "again."
             )
         case duckdb.IOException() | duckdb.TransactionException() if (
             "Could not read" not in text and "replaying WAL" not in text

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from nbflow._database.connection import Answer
+    import duckdb
+
     from nbflow._database.database import Database
 
 __all__ = ["Looking", "take_snapshot"]
@@ -126,7 +127,7 @@ class Looking:
         """Run one statement and return its rows."""
         return self._connection.fetch(sql, parameters)
 
-    def ask(self, sql: str) -> Answer:
+    def ask(self, sql: str) -> duckdb.DuckDBPyRelation:
         """Run a user's statement, which may look at everything and change nothing."""
         return self._connection.ask(sql)
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from nbflow._database.connection import Answer
+    import duckdb
+
     from nbflow._database.database import Database
 
 __all__ = ["Compaction", "Housekeeping", "Remark", "ThreadSize", "diagnose"]
@@ -28,7 +29,7 @@ class Housekeeping:
 
     _database: Database
 
-    def ask(self, sql: str) -> Answer:
+    def ask(self, sql: str) -> duckdb.DuckDBPyRelation:
         """Run a statement that looks at the store; see `nbflow.sql`.
 
         Raises

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
-    from nbflow._database.connection import Answer
+    import duckdb
+
     from nbflow._events import Record
 
 __all__ = ["SnapshotSaver"]
@@ -124,7 +125,7 @@ class SnapshotSaver(BaseCheckpointSaver):
         heads = [replace(head, runs=ends.runs[name]) for name, head in found.items()]
         return sorted(heads, key=lambda head: head.updated_at, reverse=True)
 
-    def ask(self, sql: str) -> Answer:
+    def ask(self, sql: str) -> duckdb.DuckDBPyRelation:
         """Run a statement that looks at the snapshot; see `nbflow.sql`.
 
         Raises

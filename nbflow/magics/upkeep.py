@@ -22,6 +22,7 @@ from nbflow.magics.commands import (
 )
 from nbflow.magics.grammar import Grammar, Option, Values, Words, refusal
 from nbflow.session import housekeeping
+from nbflow.session.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,7 +154,7 @@ def keep_house(command: HouseCommand) -> Any:  # noqa: C901 - a case each
         case TasksCommand(thread=thread):
             return housekeeping.tasks(thread)
         case SqlCommand(query=query):
-            return housekeeping.sql(query)
+            return Table(housekeeping.sql(query))
         case SizeCommand():
             return housekeeping.sizes()
         case SnapshotCommand(path=path):

@@ -29,11 +29,12 @@ from nbflow.magics.commands import (
     ResumeCommand,
     RunCommand,
     ShowCommand,
+    SqlCommand,
     StoreCommand,
     ThreadsCommand,
 )
 from nbflow.magics.upkeep import keep_house
-from nbflow.session import api, housekeeping
+from nbflow.session import api
 from nbflow.session.body import FinishedNames, compile_body, define
 from nbflow.session.cells import (
     DefiningCell,
@@ -81,7 +82,7 @@ class WorkflowMagics(Magics):
         if cell is None:
             return run_line(self.notebook, parse_line(line))
         if line.strip() == "sql":
-            return housekeeping.sql(cell)
+            return keep_house(SqlCommand(cell))
         options = parse_cell_line(line)
         if isinstance(options, HelpCommand):
             print(options.text)  # noqa: T201 - what was asked for

@@ -16,11 +16,12 @@ from nbflow.session.reports import (
     sizes_report,
     tasks_report,
 )
-from nbflow.session.table import Table
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Collection
+
+    import duckdb
 
     from nbflow.checkpoint.base import BaseCheckpointSaver
     from nbflow.checkpoint.duckdb import DuckDBSaver
@@ -43,7 +44,9 @@ _AGE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([mhdw])")
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
-def sql(query: str, *, store: str | os.PathLike[str] | None = None) -> Table:
+def sql(
+    query: str, *, store: str | os.PathLike[str] | None = None
+) -> duckdb.DuckDBPyRelation:
     """Ask the history in SQL.
 
     The views and what each of their columns holds are described by
@@ -52,15 +55,17 @@ def sql(query: str, *, store: str | os.PathLike[str] | None = None) -> Table:
     Parameters
     ----------
     query : str
-        One statement of DuckDB's SQL that looks: SELECT, FROM, DESCRIBE, SUMMARIZE,
-        EXPLAIN, or COPY ... TO a file. It runs in a read-only transaction.
+        One statement of DuckDB's SQL that looks: SELECT, FROM, DESCRIBE, SUMMARIZE
+        or EXPLAIN. It runs in a read-only transaction.
     store : str or path, optional
         A snapshot to ask instead of this kernel's store.
 
     Returns
     -------
-    Table
-        All rows; its `df()` is a pandas frame.
+    duckdb.DuckDBPyRelation
+        All rows, in memory, where the store's file is not held by them. `df()`,
+        `pl()`, `to_arrow_table()`, `fetchall()` and `to_parquet()` hand them on, and
+        ``duckdb.sql("from found")`` asks on.
 
     Raises
     ------
@@ -70,12 +75,10 @@ def sql(query: str, *, store: str | os.PathLike[str] | None = None) -> Table:
         The store can't be read.
     """
     if store is None:
-        answer = _own_store().ask(query)
-    else:
-        with open_snapshot(store) as saver:
-            answer = saver.ask(query)
-    names = tuple(name for name, _ in answer.columns)
-    return Table(names, tuple(kind for _, kind in answer.columns), tuple(answer.rows))
+        return _own_store().ask(query)
+    with open_snapshot(store) as saver:
+        found: duckdb.DuckDBPyRelation = saver.ask(query)
+    return found
 
 
 def snapshot(path: str | os.PathLike[str]) -> Path:

@@ -1,7 +1,4 @@
-"""What SQL returned, as a value with a plain text and an inert table.
-
-Nothing here knows where the rows came from.
-"""
+"""What a line of SQL shows: the first rows, as a plain text and an inert table."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from nbflow.session.reports import Report
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pandas as pd
+    import duckdb
 
 __all__ = ["Table"]
 
@@ -21,41 +18,23 @@ _SHOWN_ROWS = 50
 _SHOWN_TEXT = 200
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Table:
-    """Rows with named columns; a loop over it gives the rows.
+    """Rows with named columns; a loop over it gives all of them, each a tuple.
 
     Attributes
     ----------
-    columns : tuple of str
-        Their names.
-    types : tuple of str
-        Their types in DuckDB's words; times are UTC and have no zone.
-    rows : tuple of tuple
-        A value for each column: numbers, texts, `datetime`, bytes, None, ...
+    relation : duckdb.DuckDBPyRelation
+        What holds them; see `nbflow.sql`.
     """
 
-    columns: tuple[str, ...]
-    types: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
+    relation: duckdb.DuckDBPyRelation
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.relation)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        return iter(self.rows)
-
-    def df(self) -> pd.DataFrame:
-        """Return a pandas frame; pandas has to be installed.
-
-        Raises
-        ------
-        ImportError
-            It is not.
-        """
-        import pandas  # noqa: ICN001, PLC0415 - optional
-
-        return pandas.DataFrame.from_records(list(self.rows), columns=self.columns)
+        return iter(self.relation.fetchall())
 
     def __repr__(self) -> str:
         return repr(self._report())
@@ -64,12 +43,13 @@ class Table:
         return self._report()._repr_html_()
 
     def _report(self) -> Report:
-        count = len(self.rows)
+        count = len(self)
         title = "1 row" if count == 1 else f"{count:,} rows"
         if count > _SHOWN_ROWS:
             title += f", the first {_SHOWN_ROWS} of them"
-        rows = tuple(tuple(map(_text, row)) for row in self.rows[:_SHOWN_ROWS])
-        return Report(title, self.columns, rows, "nothing found.")
+        shown = self.relation.limit(_SHOWN_ROWS).fetchall()
+        rows = tuple(tuple(map(_text, row)) for row in shown)
+        return Report(title, tuple(self.relation.columns), rows, "nothing found.")
 
 
 def _text(value: Any) -> str:

@@ -36,9 +36,9 @@ def test_checkpoints_in_sql_are_those_of_a_history_with_forks_and_changes(
         same.update_state(config, 3)
         same.update_state(config, None, as_node="__copy__")
         history = list(same.get_state_history(config))
-        rows = saver.ask(ASKED).rows
+        rows = saver.ask(ASKED).fetchall()
 
-    assert [tuple(row) for row in rows] == [
+    assert rows == [
         (
             address(snapshot.config),
             address(snapshot.parent_config),

@@ -476,9 +476,7 @@ def test_a_limit_that_is_no_count_is_refused(cells: Cells, line: str) -> None:
 
 def test_a_history_is_found_by_the_beginning_of_a_runs_id(cells: Cells) -> None:
     cells.run("%%workflow fine\n6 * 7")
-    run_id = cells.run("import nbflow; nbflow.sql('select run_id from runs')").rows[0][
-        0
-    ]
+    ((run_id,),) = cells.run("%workflow sql select run_id from runs")
 
     history = repr(cells.run(f"%workflow history {run_id[:8]}"))
 

@@ -63,6 +63,15 @@ def test_a_cell_of_sql_may_have_several_lines(ran: Any) -> None:
     assert list(table) == [("write", 1)]
 
 
+def test_a_long_answer_of_sql_is_whole_and_shown_in_part(ran: Any) -> None:
+    table = ran.run("%workflow sql select range, repeat('x', 999) from range(70)")
+
+    lines = repr(table).splitlines()
+    assert (lines[0], len(lines)) == ("70 rows, the first 50 of them", 52)
+    assert max(map(len, lines)) < 250
+    assert len(table) == len(list(table)) == len(table.relation.df()) == 70
+
+
 @pytest.mark.parametrize(
     "query",
     [
@@ -95,8 +104,9 @@ def test_a_snapshot_can_be_asked_beside_the_store(ran: Any, tmp_path: Path) -> N
         "import nbflow\nnbflow.sql('select runs from threads', store=monday)"
     )
 
-    assert list(then) == [(1,)]
-    assert list(ran.run("nbflow.sql('select runs from threads')")) == [(2,)]
+    assert then.fetchall() == [(1,)]
+    now = ran.run("nbflow.sql('select runs from threads')")
+    assert now.fetchall() == [(2,)]
 
 
 def test_a_purged_thread_leaves_nothing_behind(ran: Any) -> None:

@@ -6,12 +6,12 @@ import linecache
 from typing import TYPE_CHECKING, Any, assert_never
 from zlib import crc32
 
+from IPython.core.displayhook import DisplayHook
 from IPython.core.magic import (
     Magics,
     line_cell_magic,
     magics_class,
     no_var_expand,
-    output_can_be_silenced,
 )
 
 from nbflow._engine.workflow import Workflow
@@ -75,7 +75,6 @@ class WorkflowMagics(Magics):
         self.notebook = notebook
 
     @no_var_expand
-    @output_can_be_silenced
     @line_cell_magic
     def workflow(self, line: str, cell: str | None = None) -> Any:
         """Run a cell as a durable workflow; see ``%workflow help``."""
@@ -87,7 +86,10 @@ class WorkflowMagics(Magics):
         if isinstance(options, HelpCommand):
             print(options.text)  # noqa: T201 - what was asked for
             return None
-        return run_cell(self.notebook, line, cell, options)
+        value = run_cell(self.notebook, line, cell, options)
+        # IPython's `output_can_be_silenced` would read SQL as Python, and hide it.
+        ends = DisplayHook.semicolon_at_end_of_expression
+        return None if ends(cell) else value  # type: ignore[no-untyped-call]
 
 
 # A cell.

@@ -63,6 +63,27 @@ def test_a_cell_of_sql_may_have_several_lines(ran: Any) -> None:
     assert list(table) == [("write", 1)]
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%workflow sql select name from tasks;",
+        "%workflow sql select name from tasks where '''' <> name",
+        "%%workflow sql\n    select name\n  from tasks;\n",
+        "%%workflow sql\n-- it's\nselect name from tasks where name <> '\n';\n",
+        "%%workflow sql\nselect {'a': name}['a'] from tasks /* {nobody} */\n",
+    ],
+)
+def test_sql_is_never_read_as_python(ran: Any, cell: str) -> None:
+    assert list(ran.run(cell)) == [("write",)]
+
+
+def test_a_semicolon_hides_the_result_of_a_cell(ran: Any) -> None:
+    hidden = ran.run(f"{WORKFLOW};\n")
+    shown = ran.run(WORKFLOW)
+
+    assert (hidden, shown) == (None, "CANARY-19")
+
+
 def test_a_long_answer_of_sql_is_whole_and_shown_in_part(ran: Any) -> None:
     table = ran.run("%workflow sql select range, repeat('x', 999) from range(70)")
 

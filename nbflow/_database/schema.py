@@ -71,6 +71,7 @@ CREATE TABLE schema_versions (
 MIGRATIONS: Final = (
     Migration(1, "the log and its views", (_VERSIONS, _LOG)),
     Migration(2, "views of the store and of the cache", ()),
+    Migration(3, "comments on the columns of views", ()),
 )
 """Every migration, in order."""
 
@@ -126,7 +127,17 @@ def migrate(connection: Connection, version: int) -> None:
 
 def _views() -> Iterator[str]:
     for view in VIEWS:
-        columns = (f"{name}: {says}" for name, says in view.columns.items())
-        comment = "\n".join((view.says, *columns)).replace("'", "''")
         yield f"CREATE OR REPLACE VIEW {view.name} AS {view.sql}"
-        yield f"COMMENT ON VIEW {view.name} IS '{comment}'"
+        yield f"COMMENT ON VIEW {view.name} IS {_quoted(view.says)}"
+        for column, says in view.columns.items():
+            comment = _quoted(says + _unit(column))
+            yield f"COMMENT ON COLUMN {view.name}.{column} IS {comment}"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _unit(column: str) -> str:
+    named = column.rpartition("_")[2]
+    return f", in {named}" if named in ("seconds", "bytes") else ""

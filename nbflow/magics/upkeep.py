@@ -43,12 +43,17 @@ _SQL: Final = Grammar(
     "%workflow sql",
     ("QUERY",),
     "Ask the history in SQL. The views are threads, runs, tasks, checkpoints, "
-    "interrupts, failures, events and more; DESCRIBE tells a view's columns. A cell "
-    "that begins with %%workflow sql holds a longer query. Nothing can be changed.",
+    "interrupts, failures, events and more; what they and their columns hold, in which "
+    "unit, is a comment on each. A cell that begins with %%workflow sql holds a longer "
+    "query. Nothing can be changed.",
     (
         "%workflow sql from threads",
         "%workflow sql select name, avg(run_seconds) from tasks group by name",
-        "%workflow sql describe tasks",
+        "%workflow sql select view_name, comment from duckdb_views",
+        (
+            "%workflow sql select column_name, comment from duckdb_columns "
+            "where table_name='tasks'"
+        ),
     ),
 )
 

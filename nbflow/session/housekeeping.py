@@ -49,8 +49,9 @@ def sql(
 ) -> duckdb.DuckDBPyRelation:
     """Ask the history in SQL.
 
-    The views and what each of their columns holds are described by
-    ``nbflow.sql("select view_name, comment from duckdb_views() where not internal")``.
+    The views, and what each of their columns holds in which unit, are described in the
+    store: ``select view_name, comment from duckdb_views``, and ``select column_name,
+    comment from duckdb_columns where table_name = 'tasks'``.
 
     Parameters
     ----------

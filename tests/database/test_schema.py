@@ -59,21 +59,40 @@ def test_every_column_of_every_view_is_documented_in_the_file(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
     columns = connection.execute(
-        "SELECT table_name, list(column_name ORDER BY column_index) "
-        "FROM duckdb_columns() WHERE table_name NOT IN ('log', 'schema_versions') "
+        "SELECT table_name, list(column_name ORDER BY column_index), "
+        "list(comment ORDER BY column_index) FROM duckdb_columns() "
+        "WHERE table_name NOT IN ('log', 'schema_versions') "
         "AND NOT internal GROUP BY table_name"
     ).fetchall()
-    comments = connection.execute(
+    views = connection.execute(
         "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal"
     ).fetchall()
 
-    assert dict(columns) == {view.name: list(view.columns) for view in VIEWS}
-    assert dict(comments) == {
-        view.name: "\n".join(
-            [view.says, *(f"{name}: {says}" for name, says in view.columns.items())]
-        )
-        for view in VIEWS
+    assert dict(views) == {view.name: view.says for view in VIEWS}
+    assert {view: names for view, names, _ in columns} == {
+        view.name: list(view.columns) for view in VIEWS
     }
+    for view, names, comments in columns:
+        for name, comment in zip(names, comments, strict=True):
+            assert comment.strip(), (view, name)
+            assert unit_of(name) in comment, (view, name)
+
+
+def unit_of(column: str) -> str:
+    """Say which unit a column's comment has to name."""
+    units = {"_at": "UTC", "_seconds": "in seconds", "_bytes": "in bytes"}
+    return next((units[end] for end in units if column.endswith(end)), "")
+
+
+def test_a_snapshot_is_documented_too(path: Path) -> None:
+    described = "SELECT table_name, column_name, comment FROM duckdb_columns()"
+    with DuckDBSaver(path) as saver:
+        copy = saver.snapshot(path.with_name("copy.duckdb"))
+        wanted = saver.ask(f"{described} WHERE NOT internal ORDER BY ALL").fetchall()
+
+    with duckdb.connect(str(copy), read_only=True) as connection:
+        found = connection.execute(f"{described} WHERE NOT internal ORDER BY ALL")
+        assert found.fetchall() == wanted
 
 
 def test_every_migration_is_recorded_once(

@@ -168,3 +168,17 @@ def test_what_is_missing_or_wrong_is_named(cells: Any, line: str, match: str) ->
 
 def test_size_names_each_thread(ran: Any) -> None:
     assert "essay" in repr(ran.run("%workflow size"))
+
+
+def test_the_help_of_sql_leads_to_what_views_and_columns_hold(ran: Any) -> None:
+    asked = "select column_name, comment from duckdb_columns where table_name='tasks'"
+    ran.run("%workflow sql --help")
+    helped = ran.printed
+
+    views = dict(ran.run("%workflow sql select view_name, comment from duckdb_views"))
+    columns = dict(ran.run(f"%workflow sql {asked}"))
+
+    assert "comment from duckdb_views\n" in helped
+    assert asked in helped
+    assert views["tasks"] == "one row for each task call of a run"
+    assert columns["run_seconds"].endswith("in seconds")

@@ -589,7 +589,8 @@ class StoreHeldError(StoreError):
         super().__init__(
             f"The store {path!r} is held by {who}{also}.\n"
             "Shut that kernel down (Kernel > Shut Down, or the Running panel), or use "
-            "another store: %workflow store PATH."
+            "another store: %workflow store PATH.\nTo look at it meanwhile: %workflow "
+            "snapshot PATH there, and nbflow.sql(QUERY, store=PATH) here."
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

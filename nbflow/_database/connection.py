@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
+from nbflow._database.files import holder_of
 from nbflow._database.gate import Gate
 from nbflow.errors import (
     StoreClosedError,
@@ -332,7 +333,8 @@ def _ours(error: duckdb.Error, path: str) -> StoreError:
             )
         case duckdb.IOException() if "Could not set lock" in text:
             found = re.search(r"\(PID (\d+)\)", text)
-            return StoreHeldError(path, int(found[1]) if found else None)
+            pid = int(found[1]) if found else None
+            return StoreHeldError(path, pid, holder_of(path, pid))
         case duckdb.ConnectionException() if "configuration" in text:
             return StoreUnavailableError(
                 f"The store {path!r} is open in this process already, in another "

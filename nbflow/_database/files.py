@@ -25,6 +25,7 @@ except ImportError:  # Windows: DuckDB's own lock has to do.
 
 __all__ = [
     "FileLock",
+    "holder_of",
     "is_open_here",
     "logs_beside",
     "new_file",
@@ -64,10 +65,9 @@ class FileLock:
     """
 
     def __init__(self, path: str, holder: str) -> None:
-        self._path = f"{path}.lock"
         try:
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
-            file = os.open(self._path, flags, 0o644)
+            file = os.open(_lock_of(path), flags, 0o644)
         except OSError as error:
             raise unusable(path, error) from error
         self._file: int | None = file
@@ -82,7 +82,7 @@ class FileLock:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise StoreHeldError(path, *self._read()) from error
+                raise StoreHeldError(path, *_noted(path)) from error
             except OSError as error:
                 raise unusable(path, error) from error
         note = json.dumps({"pid": os.getpid(), "holder": holder})
@@ -93,13 +93,6 @@ class FileLock:
         except OSError as error:
             raise unusable(path, error) from error
 
-    def _read(self) -> tuple[int | None, str]:
-        # The holder may be writing it at this moment.
-        with suppress(OSError, ValueError, TypeError, KeyError):
-            note = json.loads(Path(self._path).read_bytes())
-            return int(note["pid"]), str(note["holder"])
-        return None, ""
-
     def release(self) -> None:
         """Let go; a second call does nothing.
 
@@ -109,6 +102,24 @@ class FileLock:
         file, self._file = self._file, None
         if file is not None:
             os.close(file)
+
+
+def holder_of(path: str, pid: int | None) -> str:
+    """Return who a process said it is when it took a store's lock, if it did."""
+    noted, holder = _noted(path)
+    return holder if noted == pid else ""
+
+
+def _lock_of(path: str) -> str:
+    return f"{path}.lock"
+
+
+def _noted(path: str) -> tuple[int | None, str]:
+    # The holder may be writing it at this moment.
+    with suppress(OSError, ValueError, TypeError, KeyError):
+        note = json.loads(Path(_lock_of(path)).read_bytes())
+        return int(note["pid"]), str(note["holder"])
+    return None, ""
 
 
 def prepare_folder(path: str) -> None:

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 VARIABLE: Final = "NBFLOW_STORE"
+_LINE: Final = "%workflow store"
 FOLDER: Final = ".nbflow"
 _SUFFIX: Final = ".duckdb"
 _PROCESS: Final = "process-"
@@ -51,7 +52,7 @@ class StorePlace:
     path : Path
         The database file, absolute.
     notebook : Path or None
-        The notebook that it belongs to, where one is known.
+        The kernel's notebook, where one is known.
     reason : str
         Why it is this file, for people.
     is_own_file : bool
@@ -98,13 +99,15 @@ def default_store(
     cwd: Path,
     pid: int,
     *,
+    asked: str | None = None,
     now: datetime | None = None,
 ) -> StorePlace:
-    """Return where a kernel keeps its history unless it is told otherwise.
+    """Return where a kernel keeps its history.
 
-    The first of these that is known: the file that ``NBFLOW_STORE`` names;
-    ``.nbflow/<notebook>.duckdb`` beside the notebook that VS Code or Jupyter
-    names; a new file of this process in ``.nbflow`` in the working folder.
+    The first of these that is known: the file that was asked for; the one that
+    ``NBFLOW_STORE`` names; ``.nbflow/<notebook>.duckdb`` beside the notebook that
+    VS Code or Jupyter names; a new file of this process in ``.nbflow`` in the
+    working folder.
 
     Parameters
     ----------
@@ -116,6 +119,8 @@ def default_store(
         The working folder, absolute.
     pid : int
         The process.
+    asked : str, optional
+        The file that ``%workflow store`` names.
     now : datetime, optional
         Aware; it makes the name of a process's own file unlike that of another
         process that had the same id. By default the clock's time.
@@ -129,12 +134,13 @@ def default_store(
     Raises
     ------
     StoreUnavailableError
-        ``NBFLOW_STORE`` names a folder, or one below an unknown home.
+        What is asked for, or named by ``NBFLOW_STORE``, is a folder, or lies below
+        an unknown home.
     """
-    named = environ.get(VARIABLE, "").strip()
-    if named:
-        return StorePlace(_named(named, cwd), None, f"{VARIABLE} names it")
     notebook = _notebook(environ, namespace, cwd)
+    for named, by in ((asked, _LINE), (environ.get(VARIABLE, "").strip(), VARIABLE)):
+        if named:
+            return StorePlace(_named(named, by, cwd), notebook, f"{by} names it")
     if notebook is not None:
         path = notebook.parent / FOLDER / store_name(notebook)
         return StorePlace(path, notebook, f"beside the notebook {notebook.name}")
@@ -235,16 +241,16 @@ def make_folder(path: Path) -> None:
         ) from error
 
 
-def _named(text: str, cwd: Path) -> Path:
+def _named(text: str, by: str, cwd: Path) -> Path:
     try:
         path = cwd / Path(text).expanduser()
     except RuntimeError as error:  # a home folder that this machine does not know
         raise StoreUnavailableError(
-            f"{VARIABLE} is {text!r}: {error}.\nName a file by its whole path."
+            f"{by} names {text!r}: {error}.\nName a file by its whole path."
         ) from error
     if path.is_dir():
         raise StoreUnavailableError(
-            f"{VARIABLE} is {text!r}, which is a folder.\n"
+            f"{by} names {text!r}, which is a folder.\n"
             f"Name a file in it, as {str(path / 'history.duckdb')!r}."
         )
     return path

@@ -100,10 +100,13 @@ class Session:
             return self._place
 
     def _find_place(self) -> StorePlace:
-        environ = dict(os.environ)
-        if self._asked_store:
-            environ["NBFLOW_STORE"] = self._asked_store
-        return default_store(environ, self.namespace, Path.cwd(), os.getpid())
+        return default_store(
+            os.environ,
+            self.namespace,
+            Path.cwd(),
+            os.getpid(),
+            asked=self._asked_store,
+        )
 
     @property
     def saver(self) -> BaseCheckpointSaver:
@@ -119,8 +122,8 @@ class Session:
                 # Imported here: a session that never runs anything needs no duckdb.
                 from nbflow.checkpoint.duckdb import DuckDBSaver  # noqa: PLC0415
 
-                holder = self.place.notebook or f"process {os.getpid()}"
-                self._saver = DuckDBSaver(self.place.path, holder=str(holder))
+                holder = str(self.place.notebook or "")
+                self._saver = DuckDBSaver(self.place.path, holder=holder)
             return self._saver
 
     def use_store(self, path: str) -> None:

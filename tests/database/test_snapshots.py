@@ -127,10 +127,16 @@ def test_looking_at_the_store_of_another_process_says_who_has_it(
     path: Path,
     child_at_work: Callable[..., AbstractContextManager[subprocess.Popen[str]]],
 ) -> None:
-    code = "saver = DuckDBSaver(sys.argv[1]); print('open', flush=True); input()"
+    code = """
+        saver = DuckDBSaver(sys.argv[1], holder="essay.ipynb")
+        print("open", flush=True)
+        input()
+    """
 
-    with child_at_work(code, path), pytest.raises(StoreHeldError):
+    with child_at_work(code, path) as child, pytest.raises(StoreHeldError) as refusal:
         SnapshotSaver(path)
+
+    assert (refusal.value.pid, refusal.value.holder) == (child.pid, "essay.ipynb")
 
 
 def test_looking_at_nothing_says_so(path: Path) -> None:

@@ -132,7 +132,19 @@ def test_the_environments_store_wins_over_all(tmp_path: Path) -> None:
     found = place(tmp_path, store=str(named), session=str(notebook))
 
     assert (found.path, found.is_own_file) == (named, False)
-    assert "NBFLOW_STORE" in found.reason
+    assert found.reason == "NBFLOW_STORE names it"
+    assert found.notebook == notebook
+
+
+def test_a_store_that_was_asked_for_goes_first(tmp_path: Path) -> None:
+    environ = {"NBFLOW_STORE": str(tmp_path / "named.duckdb")}
+
+    found = default_store(environ, {}, tmp_path, 77, asked="asked.duckdb")
+
+    assert found.path == tmp_path / "asked.duckdb"
+    assert found.reason == "%workflow store names it"
+    with pytest.raises(StoreUnavailableError, match="%workflow store names"):
+        default_store(environ, {}, tmp_path, 77, asked=str(tmp_path))
 
 
 def test_the_environments_store_is_relative_to_the_working_folder(

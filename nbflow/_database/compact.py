@@ -204,7 +204,7 @@ def _swap(new: str, path: str) -> None:
         raise StoreUnavailableError(
             f"Another connection of this process has the store {path!r} open, so its "
             "file can't be exchanged; what was deleted is invisible, but still in it."
-            "\nClose that connection (jupysql: %sql --close), then try again."
+            "\nClose that connection (jupysql: %sql --close ALIAS), then try again."
         )
     if beside := logs_beside(path):
         raise StoreUnavailableError(

@@ -1,4 +1,4 @@
-"""Other users of a store, in real kernels: another notebook."""
+"""Other users of a store, in real kernels: another notebook, and jupysql."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def write(topic):
 def essay(topic):
     return write(topic).result()
 """
+ASKED = "%sql SELECT thread_id, runs FROM threads"
 
 
 class Kernel:
@@ -69,6 +70,8 @@ def running(folder: Path, notebook: str) -> Iterator[Kernel]:
         "IPYTHONDIR": str(folder / "ipython"),
         "JPY_SESSION_NAME": str(folder / notebook),
         "NBFLOW_STORE": str(folder / "shared.duckdb"),
+        "PLOOMBER_STATS_ENABLED": "false",  # jupysql would report its use
+        "PLOOMBER_VERSION_CHECK_DISABLED": "true",
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
     }
     manager = KernelManager(kernel_name="python3")
@@ -111,3 +114,26 @@ def test_a_second_kernel_is_told_which_notebook_has_the_store_and_what_to_do(
     assert "finished" in looked
     assert "other.duckdb" in second.run(f"%workflow store {tmp_path / 'other.duckdb'}")
     assert "'TOPIC'" in second.run(WORKFLOW)
+
+
+def test_jupysql_reads_the_views_while_nbflow_writes(
+    start: Callable[[str], Kernel],
+) -> None:
+    kernel = start("essay.ipynb")
+    kernel.run(WORKFLOW)
+    kernel.run("import duckdb\n%load_ext sql\n%config SqlMagic.displaycon = False")
+    kernel.run("%config SqlMagic.autopandas = True")
+
+    kernel.run("mine = duckdb.connect(nbflow.store_path())\n%sql mine --alias history")
+    before = kernel.run(ASKED)
+    kernel.run("%workflow run essay -i 'more' --no-panel")
+    after = kernel.run(ASKED)
+    refused = kernel.run("%workflow compact")
+    kernel.run("%sql --close history")
+    compacted = kernel.run("%workflow compact")
+
+    assert before.split()[-2:] == ["essay", "1"]
+    assert after.split()[-2:] == ["essay", "2"]
+    assert "%sql --close ALIAS" in refused
+    assert "rows dropped" in compacted
+    assert "ok" in kernel.run("%workflow doctor")

@@ -377,6 +377,8 @@ def _write_configuration(home: Path, folder: Path, port: int) -> None:
         "expose_app_in_browser": True,
         "extra_labextensions_path": [str(_checkout_labextensions(home))],
     }
+    # jupysql brings one for its own; what is looked at here is Jupyter and nbflow.
+    disabled = {"@jupyterlab/apputils-extension:announcements": True}
     configuration = {
         "IdentityProvider": {"token": ""},
         "JupyterNotebookApp": page,
@@ -386,12 +388,13 @@ def _write_configuration(home: Path, folder: Path, port: int) -> None:
             "port": port,
             "port_retries": 0,
             "root_dir": str(folder),
+            "jpserver_extensions": {"jupysql_plugin": False},
         },
     }
     _write_json(home / "config" / "jupyter_server_config.json", configuration)
     _write_json(
         home / "config" / "labconfig" / "page_config.json",
-        {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}},
+        {"disabledExtensions": disabled | {"jupysql-plugin": True}},
     )
     for name, setting in SETTINGS.items():
         path = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from nbflow._database.run_views import OF_RUN, View
+from nbflow._database.run_views import CHANGES, OF_RUN, View
 
 __all__ = ["ANSWERS", "FAILURES", "INTERRUPTS", "PENDING_INTERRUPTS", "TASKS"]
 
@@ -19,12 +19,13 @@ TASKS: Final = View(
         "call_id": "identity of the call",
         "parent_id": "call_id of the task that called it; empty for the body",
         "name": "name of the task",
-        "call_kind": "task, or workflow for a nested run",
+        "call_kind": "task, node of a graph, or workflow for a nested run",
         "args": "a short text of its arguments",
         "ordinal": "how many calls of the same name, code and arguments stood before",
         "code": "fingerprint of its code",
-        "status": "waiting, running (or its process is gone), finished, failed or "
-        "dropped",
+        "status": "waiting, running (or its process is gone), finished, failed, "
+        "interrupted where it or a call in it asks a person, dropped where its run "
+        "ended before it began, or cancelled where its run ended or went on without it",
         "attempts": "how often its body was begun",
         "replays": "how often a continued run used what is recorded",
         "cached": "whether the result came from the cache",
@@ -41,56 +42,71 @@ TASKS: Final = View(
         "output_tokens": "tokens that they say they wrote; likewise",
         "called_seq": "seq of its newest call",
     },
-    """
-    SELECT thread_id, run_id, call_id, c.parent_id, name, c.kind AS call_kind, c.args,
-        c.ordinal, c.code, status, attempts, replays, cached, called_at, started_at,
-        CASE WHEN status IN ('finished', 'failed') THEN last_ended_at END AS ended_at,
+    f"""
+    SELECT calls.thread_id, calls.run_id, call_id, c.parent_id, name,
+        c.kind AS call_kind, c.args, c.ordinal, c.code,
+        CASE WHEN change IS NULL THEN state WHEN change = 'RunInterrupted'
+            THEN 'interrupted' ELSE 'cancelled' END AS status,
+        attempts, replays, state = 'finished' AND last_cached AS cached,
+        called_at, started_at,
+        CASE WHEN state IN ('finished', 'failed') THEN last_ended_at END AS ended_at,
         date_diff('microsecond', started_at, ended_at) / 1e6 AS run_seconds,
         date_diff('microsecond', called_at, started_at) / 1e6 AS wait_seconds,
-        CASE status WHEN 'failed' THEN last_error END AS error,
-        c.why, result_bytes, input_tokens, output_tokens, called_seq
+        CASE state WHEN 'failed' THEN last_error END AS error, c.why,
+        CASE state WHEN 'finished' THEN last_bytes END AS result_bytes,
+        input_tokens, output_tokens, called_seq
     FROM (
-        SELECT *, from_json(call, '{
+        SELECT *, from_json(call, '{{
             "parent_id": "VARCHAR", "kind": "VARCHAR", "args": "VARCHAR",
             "ordinal": "BIGINT", "code": "VARCHAR", "why": "VARCHAR"
-        }') AS c
+        }}') AS c, CASE WHEN state IN ('waiting', 'running') THEN run_id END AS open_in
         FROM (
             SELECT thread_id, run_id, call_id,
                 arg_max(name, seq) FILTER (called) AS name,
                 arg_max(detail, seq) FILTER (called) AS call,
-                arg_max(state, seq) AS status,
+                arg_max(state, seq) AS state,
+                max(seq) FILTER (state IS NOT NULL) AS state_seq,
                 count(*) FILTER (begins) AS attempts,
                 count(*) FILTER (kind = 'TaskReplayed') AS replays,
                 coalesce(arg_max(detail ->> 'cached' = 'true', seq)
-                    FILTER (kind = 'TaskFinished'), false) AS cached,
+                    FILTER (kind = 'TaskFinished'), false) AS last_cached,
                 arg_max(happened_at, seq) FILTER (called) AS called_at,
                 arg_max(happened_at, seq) FILTER (begins) AS started_at,
                 arg_max(happened_at, seq)
                     FILTER (state IN ('finished', 'failed')) AS last_ended_at,
                 arg_max(detail ->> 'text', seq) FILTER (state = 'failed') AS last_error,
-                arg_max(value_bytes, seq) FILTER (state = 'finished') AS result_bytes,
+                arg_max(value_bytes, seq) FILTER (state = 'finished') AS last_bytes,
                 sum((usage ->> 'input_tokens')::BIGINT)::BIGINT AS input_tokens,
                 sum((usage ->> 'output_tokens')::BIGINT)::BIGINT AS output_tokens,
                 max(seq) FILTER (called) AS called_seq
             FROM (
-                SELECT *, kind = 'TaskCalled' AS called,
+                SELECT * REPLACE (CASE kind WHEN 'Interrupted'
+                        THEN detail ->> 'parent_id' ELSE call_id END AS call_id),
+                    kind = 'TaskCalled' AS called,
                     CASE WHEN kind = 'TaskCalled' AND detail ->> 'waiting' = 'true'
-                            THEN 'waiting'
-                        WHEN kind IN ('TaskCalled', 'TaskAttempted', 'TaskRetried')
-                            THEN 'running'
+                            OR kind = 'TaskRetried' THEN 'waiting'
+                        WHEN kind IN ('TaskCalled', 'TaskAttempted') THEN 'running'
                         WHEN kind = 'TaskFinished' THEN 'finished'
                         WHEN kind = 'TaskFailed' THEN 'failed'
+                        WHEN kind = 'Interrupted' THEN 'interrupted'
                         WHEN kind = 'TaskDropped' THEN 'dropped' END AS state,
-                    state = 'running' AND kind <> 'TaskRetried' AS begins,
+                    state = 'running' AS begins,
                     CASE WHEN state IN ('finished', 'failed')
                         THEN detail -> 'usage' END AS usage
                 FROM events WHERE kind IN ('TaskCalled', 'TaskAttempted', 'TaskRetried',
-                    'TaskFinished', 'TaskFailed', 'TaskReplayed', 'TaskDropped')
+                    'TaskFinished', 'TaskFailed', 'TaskReplayed', 'TaskDropped',
+                    'Interrupted')
             )
             GROUP BY thread_id, run_id, call_id
         )
-    )
-    """,
+        WHERE called_seq IS NOT NULL
+    ) AS calls LEFT JOIN (
+        SELECT thread_id, run_id, kind AS change, seq AS change_seq,
+            lag(seq) OVER (PARTITION BY thread_id, run_id ORDER BY seq) AS before_seq
+        FROM events WHERE kind IN {CHANGES}
+    ) AS changes ON calls.thread_id = changes.thread_id AND open_in = changes.run_id
+        AND state_seq > before_seq AND state_seq < change_seq
+    """,  # noqa: S608 - our own constants
 )
 
 INTERRUPTS: Final = View(

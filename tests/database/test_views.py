@@ -10,6 +10,7 @@ import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from nbflow._events import (
     Answered,
@@ -36,6 +37,8 @@ from nbflow._events import (
 )
 from nbflow._values import Payload
 from nbflow.checkpoint.duckdb import DuckDBSaver
+from nbflow.session.folding import fold, settled
+from nbflow.session.views import RunView
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -323,3 +326,88 @@ def test_tasks_sum_the_tokens_of_every_outcome_and_tell_none_from_zero(
     )
 
     assert found == [("a", 105, 2), ("b", None, None)]
+
+
+def test_tasks_tell_what_the_panel_tells(log: Log) -> None:
+    names = itertools.count()
+    over = [
+        [called("{}"), TaskFinished("{}", Payload(b"1"), usage=used(3, 1))],
+        [called("{}"), TaskFailed("{}", ERROR, "x", usage=used(2, 0))],
+        [called("{}", waiting=True), TaskDropped("{}")],
+        [called("{}", waiting=True), TaskFinished("{}", Payload(b"1"), cached=True)],
+        [called("{}"), called("{}-in"), asked("{}-ask")],
+        [TaskReplayed("{}")],
+    ]
+    open_ = [
+        [called("{}")],
+        [called("{}", waiting=True), TaskAttempted("{}")],
+        [called("{}"), TaskRetried("{}", 1, "x", 0.1)],
+        [called("{}"), TaskRetried("{}", 1, "x", 0.1), TaskAttempted("{}", 2)],
+    ]
+    paused = RunInterrupted(("0-ask", "1-ask", "2-ask"))  # waits for those at work
+    ends = [[RunFailed(ERROR, "x")], [RunCancelled("x")], []]
+    stretches = st.lists(
+        st.tuples(st.lists(st.sampled_from(over), max_size=3), st.just([paused]))
+        | st.tuples(
+            st.lists(st.sampled_from(over + open_), max_size=3), st.sampled_from(ends)
+        ),
+        max_size=4,
+    )
+
+    @settings(
+        max_examples=60,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )
+    @given(stretches)
+    def agree(told: list[tuple[list[list[Event]], list[Event]]]) -> None:
+        thread_id = f"t{next(names)}"
+        for number, (calls, end) in enumerate(told):
+            log.add(
+                thread_id, "r", RunResumed("essay", "b") if number else started("r")
+            )
+            for call_id, story in enumerate(calls):
+                log.add(thread_id, "r", *(told_of(event, call_id) for event in story))
+            log.add(thread_id, "r", *end)
+
+        view = fold(RunView(), log.saver.read(thread_id))
+        shown = view if view.status == "running" else settled(view)
+        found = log.ask(
+            "SELECT call_id, status, attempts, cached, epoch_us(called_at), why, "
+            "coalesce(input_tokens, 0), coalesce(output_tokens, 0), "
+            "result_bytes IS NOT NULL, error IS NOT NULL "
+            "FROM tasks WHERE thread_id = ? ORDER BY call_id",
+            thread_id,
+        )
+
+        assert found == [
+            (
+                call.call_id,
+                call.status,
+                call.attempts,
+                call.cached,
+                call.called_at,
+                call.why,
+                call.input_tokens,
+                call.output_tokens,
+                call.status == "finished",
+                call.status == "failed",
+            )
+            for _, call in sorted(shown.calls.items())
+        ]
+
+    agree()
+
+
+def told_of(event: Event, number: int) -> Event:
+    """Return the event as one of a certain call."""
+    match event:
+        case Interrupted():
+            return replace(
+                event, interrupt_id=f"{number}-ask", parent_id=f"{number}-in"
+            )
+        case TaskCalled(call_id="{}-in"):
+            return replace(event, call_id=f"{number}-in", parent_id=str(number))
+        case _:
+            return replace(event, call_id=str(number))

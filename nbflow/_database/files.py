@@ -234,7 +234,18 @@ def swap_in(new: str, path: str) -> None:
     """Put a file that nobody has open in the place of another, in one step.
 
     After a power cut one of the two stands there, whole.
+
+    Raises
+    ------
+    StoreUnavailableError
+        The new one is not whole: DuckDB left a log beside it, which is what it does
+        where the disk is too full to fold it in. The other one stays.
     """
+    if beside := logs_beside(new):
+        raise StoreUnavailableError(
+            f"{path!r} was left as it is: the file that was to take its place has rows "
+            f"that are still in {beside[0]!r}.\nMake room on its disk, then try again."
+        )
     file = os.open(new, os.O_RDWR | getattr(os, "O_BINARY", 0))
     try:
         os.fsync(file)

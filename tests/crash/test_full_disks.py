@@ -111,6 +111,56 @@ def test_a_full_disk_costs_nothing_that_was_acknowledged(
     assert acknowledged
 
 
+# Rounds of: leave some room, drop a run, make room, look what is kept.
+PRUNES = """
+import random, shutil
+from nbflow._events import RunFinished, RunStarted
+from nbflow.errors import StoreError
+
+folder, chance = Path(sys.argv[1]), random.Random(sys.argv[3])
+path, ballast = folder / "there" / "threads.duckdb", folder / "ballast"
+refused = 0
+for round in range(int(sys.argv[2])):
+    saver = DuckDBSaver(path)
+    for number in range(8):
+        value, run_id = Payload(chance.randbytes(120_000)), f"r{number}"
+        begun = RunStarted("essay", value, "key", "code", f"{run_id}-in")
+        events = (begun, RunFinished(value, None, f"{run_id}-out"))
+        saver.commit([Record("t", run_id, 1, event) for event in events])
+    saver.close()
+    saver = DuckDBSaver(path)
+    free = os.statvfs(folder)
+    room = chance.randrange(2_000, 5_000) * 1_000
+    ballast.write_bytes(bytes(free.f_bavail * free.f_frsize - room))
+    wanted = 14
+    try:
+        saver.drop_runs(keep_last=7, before=None)
+    except StoreError:
+        refused, wanted = refused + 1, 16
+    ballast.unlink()
+    saver.close()
+    with DuckDBSaver(path) as saver:
+        kept = len(saver.read("t"))
+        assert kept == wanted, f"{kept} rows with {room:,} bytes of room"
+    shutil.rmtree(path.parent)
+print(refused)
+"""
+
+
+def test_a_file_that_does_not_fit_the_disk_takes_no_others_place(
+    tmp_path: Path, run_child: RunChild, factor: int, note: Callable[..., None]
+) -> None:
+    before = in_namespace(SMALL, tmp_path)
+
+    rounds = 12 * factor
+    child = run_child(PRUNES, tmp_path, rounds, "seed", before=before, timeout=3_600)
+
+    assert child.returncode == 0, child.stderr
+    refused = int(child.stdout)
+    note("prune on a full disk", rounds, 16 * rounds, f"0 lost; {refused} refused")
+    assert refused
+
+
 LOOKS = """
 from nbflow.errors import StoreUnavailableError
 path = Path(sys.argv[1], "there", "threads.duckdb")

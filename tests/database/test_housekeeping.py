@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
+from nbflow._database.files import swap_in
 from nbflow._events import (
     CacheCleared,
     CacheSet,
@@ -238,6 +239,18 @@ def test_a_kill_leaves_the_old_file_or_the_new_one(
         saver.compact()
         assert saver.read("kept") == kept
     assert holding(path.parent, CANARY) == []
+
+
+def test_a_file_with_a_log_beside_it_takes_no_others_place(path: Path) -> None:
+    new = path.with_name("new.duckdb")
+    path.write_bytes(b"old")
+    new.write_bytes(b"half")
+    new.with_name("new.duckdb.wal").write_bytes(b"the rest")
+
+    with pytest.raises(StoreUnavailableError, match="Make room"):
+        swap_in(str(new), str(path))
+
+    assert path.read_bytes() == b"old"
 
 
 def test_pruning_keeps_the_newest_runs_of_each_thread(path: Path) -> None:

@@ -45,7 +45,9 @@ class ThreadSize(NamedTuple):
 
 
 # A run is kept if it can be continued, if its saved value is what the thread's next
-# run gets, or if one that can be continued began from its saved value.
+# run gets, or if one that can be continued began from its saved value. So is what
+# nested runs saved last, each at its namespace; of a run that can be continued it is
+# not the last, since it may save again.
 _OLD_RUNS: Final = """
 WITH run AS (
     SELECT thread_id, run_id, min(seq) AS began_seq, max(happened_at) AS updated_at,
@@ -68,6 +70,13 @@ WITH run AS (
     UNION ALL
     SELECT thread_id, arg_max(run_id, began_seq) FILTER (saved), NULL
     FROM wanted GROUP BY thread_id HAVING bool_or(stays)
+    UNION ALL
+    SELECT thread_id, arg_max(run_id, seq), NULL
+    FROM events JOIN wanted USING (thread_id, run_id)
+    WHERE kind = 'NestedSaved' AND NOT goes_on AND thread_id IN (
+        SELECT thread_id FROM wanted WHERE stays
+    )
+    GROUP BY thread_id, detail ->> 'namespace'
 )
 SELECT thread_id, run_id FROM run
 ANTI JOIN kept USING (thread_id, run_id)

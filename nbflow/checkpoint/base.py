@@ -566,8 +566,8 @@ class BaseCheckpointSaver(ABC):
         thread_ids : sequence of str
             The threads; unknown ones are passed over.
         strategy : {"keep_latest", "delete"}
-            Keep each thread's newest run and the one whose saved value is the next
-            one's `previous`, or nothing.
+            Keep each thread's newest run and those whose saved values are what it,
+            the next one or a nested one gets as `previous`, or nothing.
         purge : bool, default False
             Also free the bytes at once; else they go with the next compaction.
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from nbflow._events import Record, ThreadDeleted
+from nbflow._events import NestedSaved, Record, RunStarted, ThreadDeleted
 from nbflow.checkpoint.leases import held
 from nbflow.errors import ThreadNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from nbflow.checkpoint.base import BaseCheckpointSaver
+    from nbflow.checkpoint.base import BaseCheckpointSaver, Head
 
 __all__ = ["copy_thread", "drop_runs", "keep_newest"]
 
@@ -62,10 +62,27 @@ def _rewrite(
         head = saver.head(thread_id)
         if head is None:
             return
-        needed = (head.run_id, head.saved_run_id) if kept is None else kept
         records = saver.read(thread_id)
+        needed = _needed(head, records) if kept is None else kept
         left = [r for r in records if not r.run_id or r.run_id in needed]
         if len(left) == len(records):
             return
         deleted = Record(thread_id, "", time.time_ns() // 1000, ThreadDeleted())
         saver.commit([deleted, *(replace(record, seq=0) for record in left)])
+
+
+def _needed(head: Head, records: Iterable[Record]) -> set[str | None]:
+    """Return the runs without which the thread's next stretch would be another."""
+    goes_on = head.status not in ("finished", "superseded")
+    needed = {head.run_id, head.saved_run_id}
+    nested: dict[str, str] = {}
+    for record in records:
+        is_open = goes_on and record.run_id == head.run_id
+        match record.event:
+            case RunStarted(previous_run_id=previous) if is_open:
+                needed.add(previous)
+            case NestedSaved(namespace=namespace) if not is_open:
+                nested[namespace] = record.run_id
+            case _:
+                pass
+    return needed.union(nested.values())

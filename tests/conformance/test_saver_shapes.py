@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import operator
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import pytest
 
@@ -10,11 +11,18 @@ from nbflow.checkpoint.base import CheckpointTuple
 from nbflow.checkpoint.leases import held
 from nbflow.errors import ThreadBusyError, ThreadNotFoundError
 from nbflow.func import entrypoint, task
+from nbflow.graph import START, StateGraph
 from nbflow.types import Command, Interrupt, interrupt
 
 if TYPE_CHECKING:
     from nbflow._engine.workflow import Workflow
     from nbflow.checkpoint.base import BaseCheckpointSaver
+
+
+class Words(TypedDict):
+    """The state of a graph."""
+
+    words: Annotated[list[str], operator.add]
 
 
 def at(thread_id: str, **more: Any) -> dict[str, Any]:
@@ -232,6 +240,51 @@ def test_pruning_keeps_what_an_unfinished_run_stands_on(
     assert head is not None
     assert (head.status, head.runs, len(head.pending)) == ("interrupted", 2, 1)
     assert result == (2, "a")
+
+
+def test_pruning_keeps_what_a_graph_began_from(saver: BaseCheckpointSaver) -> None:
+    def ask(_: Words) -> dict[str, Any]:
+        return {"words": [interrupt("q")]}
+
+    builder = StateGraph(Words)
+    builder.add_node("hear", lambda _: {"words": ["heard"]})
+    builder.add_node("ask", ask)
+    builder.add_edge(START, "hear")
+    builder.add_edge("hear", "ask")
+    graph = builder.compile(checkpointer=saver)
+    graph.invoke({"words": ["one"]}, at("t"))
+    graph.invoke(Command(resume="yes"), at("t"))
+    graph.invoke({"words": ["two"]}, at("t"))
+
+    saver.prune(["t"])
+    result = graph.invoke(Command(resume="no"), at("t"))
+
+    assert result == {"words": ["one", "heard", "yes", "two", "heard", "no"]}
+
+
+def test_pruning_keeps_what_nested_runs_remember(saver: BaseCheckpointSaver) -> None:
+    @entrypoint(checkpointer=True)
+    def total(n: int, *, previous: int | None = None) -> int:
+        return (previous or 0) + n
+
+    @entrypoint(checkpointer=saver)
+    def add(n: int) -> Any:
+        return total.invoke(n) if n else interrupt("q")
+
+    add.invoke(1, at("t"))
+    add.invoke(10, at("t"))
+    add.invoke(0, at("t"))
+    add.invoke(Command(resume="one"), at("t"))
+    add.invoke(0, at("t"))
+
+    saver.prune(["t"])
+    add.invoke(Command(resume="two"), at("t"))
+
+    assert add.invoke(100, at("t")) == 111
+    saver.prune(["t"])
+    head = saver.head("t")
+    assert head is not None
+    assert head.runs == 1
 
 
 def test_pruning_all_of_a_thread_deletes_it(

@@ -17,6 +17,7 @@ from nbflow._events import (
     ItemDeleted,
     ItemPut,
     ItemTouched,
+    NestedSaved,
     Record,
     RunFailed,
     RunFinished,
@@ -283,6 +284,28 @@ def test_pruning_by_age_spares_what_can_go_on_or_is_still_needed(path: Path) -> 
         kept = {head.thread_id: saver.read(head.thread_id) for head in saver.heads()}
         runs = {name: {record.run_id for record in kept[name]} for name in kept}
         assert runs == {"failed": {"f1", "f2"}, "new": {"n"}}
+
+
+def test_pruning_spares_what_nested_runs_saved_last(path: Path) -> None:
+    def nested(run_id: str, namespace: str) -> Record:
+        return Record("t", run_id, 1, NestedSaved(namespace, "p", Payload(b"kept")))
+
+    failed = RunFailed(Payload(b"error"), "ValueError()")
+    begin, end = run_of("t", "r3", previous="r2", end=failed)
+    with DuckDBSaver(path) as saver:
+        for run_id in ("r0", "r1"):
+            begun, ended = run_of("t", run_id)
+            saver.commit([begun, nested(run_id, "a"), nested(run_id, "b"), ended])
+        saver.commit(run_of("t", "r2"))
+        saver.commit([begin, nested("r3", "a"), end])
+
+        saver.drop_runs(keep_last=1, before=None)
+
+        found = [record.run_id for record in saver.read("t")]
+        assert list(dict.fromkeys(found)) == ["r1", "r2", "r3"]
+        saver.commit([nested("r3", "b"), *run_of("t", "r3")[1:]])
+        saver.drop_runs(keep_last=1, before=None)
+        assert {record.run_id for record in saver.read("t")} == {"r3"}
 
 
 def test_sizes_tell_what_each_thread_takes(path: Path) -> None:

@@ -85,7 +85,10 @@ GROUP BY thread_id HAVING max(seq) > max(deleted_seq)
 _DELETED_SEQ: Final = """
 SELECT coalesce(max(seq), 0) FROM log WHERE kind = 'ThreadDeleted' AND thread_id = ?
 """
-_COUNTED: Final = "SELECT count(*), coalesce(sum(checksum), 0)::BIGINT FROM log"
+# What a compaction says of itself is no row that anybody wrote.
+_COUNTED: Final = """
+SELECT count(*), coalesce(sum(checksum), 0)::BIGINT FROM log WHERE kind <> 'Compacted'
+"""
 _ROWS_AT_ONCE: Final = 2_000
 
 

@@ -83,7 +83,8 @@ _PRUNE: Final = Grammar(
     "%workflow prune",
     (),
     "Drop old runs and free their bytes. A run that can be continued is kept, and "
-    "one whose saved value is still needed.",
+    "what the next run of a kept thread needs. A thread whose every run may go, goes "
+    "as a whole.",
     ("%workflow prune --keep-last 10", "%workflow prune --older-than 30d"),
     (
         Option(

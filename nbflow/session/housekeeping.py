@@ -313,16 +313,17 @@ def prune(
 ) -> str:
     """Drop old runs from this kernel's store, and free their bytes.
 
-    A run that can be continued is never dropped, nor one whose saved value the
-    thread's next run gets.
+    A run that can be continued is never dropped. Of a thread that keeps a run, what
+    the next run gets as `previous` is kept too; one whose every run may go, goes as
+    a whole.
 
     Parameters
     ----------
     keep_last : int, optional
         How many of its newest runs a thread keeps whatever their age, >= 0.
     older_than : timedelta, datetime or str, optional
-        Only runs whose newest event is older: an age (as text ``"30d"``, with m, h,
-        d or w), or a moment with its zone.
+        Only runs whose newest event is older: an age, not negative (as text
+        ``"30d"``, with m, h, d or w), or a moment with its zone.
 
     Returns
     -------
@@ -340,30 +341,41 @@ def prune(
         raise UsageError(
             "Say which runs may go: keep_last=10, older_than='30d', or both."
         )
-    if keep_last is not None and keep_last < 0:
-        raise UsageError(f"keep_last has to be 0 or more, not {keep_last}.")
-    before = None if older_than is None else _moment(older_than)
-    return _said(_own_store().drop_runs(keep_last=keep_last or 0, before=before))
-
-
-def _moment(older_than: timedelta | datetime | str) -> datetime:
-    now = datetime.now(UTC)
-    if isinstance(older_than, str):
-        found = _AGE.fullmatch(older_than.strip())
-        if found is None:
-            raise UsageError(
-                f"older_than {older_than!r} is no age.\nWrite it like 90m, 12h, 30d "
-                "or 8w."
-            )
-        older_than = timedelta(**{_UNITS[found[2]]: float(found[1])})
-    if isinstance(older_than, timedelta):
-        return now - older_than
-    if older_than.tzinfo is None:
+    count: Any = 0 if keep_last is None else keep_last
+    if not isinstance(count, int) or count < 0:
         raise UsageError(
-            f"older_than {older_than} has no zone.\nUse datetime(..., tzinfo=UTC), "
-            "or an age like '30d'."
+            f"keep_last has to be a whole number from 0 on, not {count!r}."
         )
-    return older_than
+    before = None if older_than is None else _moment(older_than)
+    return _said(_own_store().drop_runs(keep_last=count, before=before))
+
+
+def _moment(older_than: Any) -> datetime:
+    try:
+        if isinstance(older_than, datetime):
+            if older_than.tzinfo is None:
+                raise UsageError(
+                    f"older_than {older_than} has no zone.\n"
+                    "Use datetime(..., tzinfo=UTC), or an age like '30d'."
+                )
+            return older_than.astimezone(UTC)
+        age = _age(older_than)
+        if age is not None and age >= timedelta():
+            return datetime.now(UTC) - age
+    except OverflowError:
+        pass  # Longer ago than there are years.
+    raise UsageError(
+        f"older_than {older_than!r} is no age.\nWrite it like 90m, 12h, 30d or 8w."
+    )
+
+
+def _age(older_than: Any) -> timedelta | None:
+    if isinstance(older_than, timedelta):
+        return older_than
+    found = _AGE.fullmatch(older_than.strip()) if isinstance(older_than, str) else None
+    if found is None:
+        return None
+    return timedelta(**{_UNITS[found[2]]: float(found[1])})
 
 
 def _own_store() -> DuckDBSaver:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nbflow.errors import ThreadNotFoundError, UsageError
+from nbflow.session import housekeeping
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,6 +166,45 @@ def test_prune_and_compact_say_what_they_did(ran: Any) -> None:
 def test_what_is_missing_or_wrong_is_named(cells: Any, line: str, match: str) -> None:
     with pytest.raises(UsageError, match=match):
         cells.run(f"%workflow {line}")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"keep_last": -1},
+        {"keep_last": 2.5},
+        {"keep_last": "3"},
+        {"older_than": 30},
+        {"older_than": "-5d"},
+        {"older_than": "99999999999w"},
+        {"older_than": timedelta(days=-30)},
+        {"older_than": timedelta.max},
+        {"older_than": date(2020, 1, 1)},
+        {"older_than": datetime(2020, 1, 1)},  # noqa: DTZ001 - a mistake
+        {"older_than": datetime.max.replace(tzinfo=timezone(timedelta(hours=-12)))},
+    ],
+    ids=str,
+)
+def test_what_makes_no_sense_for_prune_drops_nothing(
+    ran: Any, given: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError, match=next(iter(given))):
+        housekeeping.prune(**given)
+
+    assert list(ran.run("%workflow sql select count(*) from runs")) == [(1,)]
+
+
+def test_prune_drops_by_age_and_counts_what_it_dropped(ran: Any) -> None:
+    later = datetime.now(timezone(timedelta(hours=9))) + timedelta(minutes=1)
+
+    spared = housekeeping.prune(older_than=timedelta(days=1))
+    again = housekeeping.prune(older_than="1.5h")
+    dropped = housekeeping.prune(older_than=later)
+
+    assert spared.startswith("0 rows dropped")
+    assert again.startswith("0 rows dropped")
+    assert dropped.partition(";")[0].endswith("0 kept")
+    assert "none yet" in repr(ran.run("%workflow threads"))
 
 
 def test_size_names_each_thread(ran: Any) -> None:

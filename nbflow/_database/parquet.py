@@ -66,6 +66,7 @@ _CREATE: Final = f"CREATE TABLE bundle ({', '.join(map(' '.join, _COLUMNS.items(
 _SAFE: Final = (
     "SET memory_limit = '1GB'",
     "SET threads = 1",
+    "SET temp_directory = ''",
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
     "SET allowed_paths = [{path}]",
@@ -79,6 +80,8 @@ def write_parquet(path: Path, rows: Iterable[BundleRow]) -> int:
     """Write rows into a new Parquet file, and return how many there were."""
     memory = Connection(":memory:")
     try:
+        # What does not fit the memory is put aside there, and not where the user is.
+        memory.fetch(f"SET temp_directory = {_quoted(path.parent)}")
         memory.apply([(_CREATE, ())])
         appender = memory.appender("bundle")
         count = 0
@@ -144,12 +147,14 @@ def _checked_rows(
         for name, kind in _COLUMNS.items()
         if kind != "BIGINT"
     )
-    ((count, size, first, last),) = memory.fetch(
-        f"SELECT count(*), coalesce(sum({sizes}), 0), min(position), max(position) "  # noqa: S608 - our own text
-        f"FROM {source}"
+    ((count, places, size, first, last),) = memory.fetch(
+        f"SELECT count(*), count(DISTINCT position), coalesce(sum({sizes}), 0), "  # noqa: S608 - our own text
+        f"min(position), max(position) FROM {source}"
     )
-    if count != rows or (rows and (first, last) != (1, rows)):
+    if count != rows:
         raise InvalidBundleError(f"it holds {count} rows, and says {rows}")
+    if rows and (places, first, last) != (rows, 1, rows):
+        raise InvalidBundleError("its rows are not numbered from 1 on")
     if size > limit_bytes:
         raise InvalidBundleError(
             f"its rows take {size:,} bytes, and {limit_bytes:,} is the most"

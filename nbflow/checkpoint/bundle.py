@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import struct
 import tempfile
 import time
 import zipfile
@@ -17,7 +18,7 @@ import zlib
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -55,6 +56,12 @@ _MOST_ENTRIES: Final = 100_000
 _PIECE_BYTES: Final = 1 << 20
 _ROWS: Final = "rows.parquet"
 _MANIFEST: Final = "manifest.json"
+_PACKED: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+# What comes of reading a zip of anybody's: its flags, sizes and names are bytes too.
+_MALFORMED: Final = (
+    *(EOFError, OSError, RuntimeError, ValueError, struct.error, zipfile.LargeZipFile),
+    *(UnreadableValueError, zlib.error),
+)
 _VALUE: Final = re.compile(r"values/[0-9a-f]{64}")
 # What belongs to no thread, or hides one, has no place in a bundle.
 _NOT_OF_RUNS: Final = frozenset(
@@ -299,30 +306,60 @@ def import_bundle(
     InvalidBundleError
         It is no bundle, one of a newer version, not as it was exported, or larger.
     UsageError
-        There is such a thread already.
+        There is no such file, or there is such a thread already.
     StoreError
         It could not be written.
     """
     source = Path(path).expanduser()
     try:
-        with (
-            zipfile.ZipFile(source) as archive,
-            tempfile.TemporaryDirectory() as folder,
-        ):
-            importing = _Importing(archive, Path(folder), limit_bytes, trusted=trusted)
-            name = importing.manifest.thread_id if thread_id is None else thread_id
-            if not name or saver.head(name) is not None:
-                raise UsageError(
-                    f"There is a thread {name!r} already.\nGive it another name: "
-                    "nbflow.import_thread(path, thread_id=...)."
-                )
-            records = list(importing.records(name))
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError) as error:
-        raise InvalidBundleError(f"it is no zip file ({error})") from error
-    except (EOFError, RuntimeError, UnreadableValueError, zlib.error) as error:
-        raise InvalidBundleError(f"it can't be read ({error})") from error
+        opened = source.open("rb")
+    except OSError as error:
+        raise UsageError(
+            f"The bundle {str(source)!r} can't be opened: {error.strerror}.\n"
+            "Name a file that nbflow.export_thread made."
+        ) from error
+    with opened, tempfile.TemporaryDirectory() as folder:
+        name, records = _read_bundle(
+            saver, opened, Path(folder), thread_id, limit_bytes, trusted=trusted
+        )
     saver.commit(records)
     return name
+
+
+def _read_bundle(
+    saver: BaseCheckpointSaver,
+    opened: IO[bytes],
+    folder: Path,
+    thread_id: str | None,
+    limit_bytes: int,
+    *,
+    trusted: bool,
+) -> tuple[str, list[Record]]:
+    try:
+        with zipfile.ZipFile(opened) as archive:
+            importing = _Importing(archive, folder, limit_bytes, trusted=trusted)
+            name = importing.manifest.thread_id if thread_id is None else thread_id
+            _refuse_name(saver, name)
+            return name, list(importing.records(name))
+    except zipfile.BadZipFile as error:
+        raise InvalidBundleError(f"it is no zip file ({error})") from error
+    except (InvalidBundleError, StoreError, UsageError):
+        raise  # Some of ours are among those below.
+    except _MALFORMED as error:
+        raise InvalidBundleError(f"it can't be read ({error})") from error
+
+
+def _refuse_name(saver: BaseCheckpointSaver, name: object) -> None:
+    if not isinstance(name, str) or not name:
+        raise UsageError(
+            f"{name!r} is no thread's name.\nGive it one: "
+            "nbflow.import_thread(path, thread_id=...)."
+        )
+    if saver.head(name) is not None:
+        raise UsageError(
+            f"There is a thread {name!r} already.\nGive it another name: "
+            "nbflow.import_thread(path, thread_id=...)."
+        )
 
 
 class _Importing:
@@ -335,6 +372,8 @@ class _Importing:
         self.folder = folder
         self.limit_bytes = limit_bytes
         self.trusted = trusted
+        self.values: dict[str, bytes] = {}
+        self.held_bytes = 0
         self._refuse_strange_entries()
         self.manifest = self._read_manifest()
 
@@ -348,8 +387,14 @@ class _Importing:
             for name in names
             if name not in (_MANIFEST, _ROWS) and not _VALUE.fullmatch(name)
         ]
-        if strange or len(set(names)) != len(names):
-            raise InvalidBundleError(f"it holds files that do not belong: {strange}")
+        if strange:
+            shown = ", ".join(map(repr, strange[:5]))
+            raise InvalidBundleError(f"it holds files that do not belong: {shown}")
+        if len(set(names)) != len(names):
+            raise InvalidBundleError("it holds two files of one name")
+        # Others unpack as much at a time as their author likes.
+        if not _PACKED.issuperset(entry.compress_type for entry in entries):
+            raise InvalidBundleError("its files are packed in another way than ours")
         size = sum(entry.file_size for entry in entries)
         if size > self.limit_bytes:
             raise InvalidBundleError(
@@ -425,13 +470,21 @@ class _Importing:
 
     def _value(self, inline: bytes | None, file: str | None) -> bytes | None:
         if file is None:
-            data = inline
-        elif file not in self.manifest.files or file == _ROWS:
+            return None if inline is None else self._harmless(inline)
+        if file not in self.manifest.files or file == _ROWS:
             raise InvalidBundleError(f"the value {file!r} is not in it")
-        else:
-            data = b"".join(self._pieces(file))
-        if data is None:
-            return None
+        if file not in self.values:
+            self.values[file] = self._harmless(b"".join(self._pieces(file)))
+        data = self.values[file]
+        if len(data) <= _INLINE_BYTES:  # Every row will hold it.
+            self.held_bytes += len(data)
+            if self.held_bytes > self.limit_bytes:
+                raise InvalidBundleError(
+                    f"its rows repeat more than {self.limit_bytes:,} bytes"
+                )
+        return data
+
+    def _harmless(self, data: bytes) -> bytes:
         # A file is not this process's, however trusted: none of its pickles is read.
         return without_pickles(data) if self.trusted else from_stranger(data)
 

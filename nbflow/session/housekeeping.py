@@ -257,7 +257,7 @@ def import_thread(
     InvalidBundleError
         It is no bundle, one of a newer version, or not as it was exported.
     UsageError
-        There is such a thread already.
+        There is no such file, or there is such a thread already.
     StoreError
         It could not be written.
     """

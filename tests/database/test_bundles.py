@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
+import tempfile
 import zipfile
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -14,6 +18,7 @@ import pytest
 from nbflow import serde
 from nbflow._events import (
     KINDS,
+    Custom,
     Record,
     RunFinished,
     RunStarted,
@@ -34,7 +39,6 @@ from nbflow.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from nbflow._events import Event
 
@@ -95,7 +99,7 @@ def rewrite(bundle: Path, change: Callable[[dict[str, bytes]], object]) -> None:
             archive.writestr(name, data)
 
 
-def say(files: dict[str, bytes], **said: Any) -> None:
+def say(files: dict[str, bytes], /, **said: Any) -> None:
     """Change what the manifest says."""
     files["manifest.json"] = json.dumps(
         json.loads(files["manifest.json"]) | said
@@ -163,8 +167,6 @@ def test_only_events_of_runs_come_in(
 
 def replace_rows(files: dict[str, bytes], rows: bytes) -> None:
     """Put other rows into a bundle, and say so in its manifest."""
-    from hashlib import sha256  # noqa: PLC0415
-
     said = json.loads(files["manifest.json"])
     said["files"]["rows.parquet"] = [sha256(rows).hexdigest(), len(rows)]
     files |= {"rows.parquet": rows, "manifest.json": json.dumps(said).encode()}
@@ -245,6 +247,147 @@ def test_what_is_not_as_it_was_exported_is_refused(
 
     assert [head.thread_id for head in saver.heads()] == ["t"]
     assert {file.name for file in bundle.parent.parent.rglob("*")} == beside
+
+
+def sql(*statements: str) -> Callable[[dict[str, bytes]], None]:
+    """Return what changes the rows of a bundle, and its manifest with them."""
+
+    def change(files: dict[str, bytes]) -> None:
+        with tempfile.TemporaryDirectory() as folder, duckdb.connect() as memory:
+            rows = Path(folder, "rows.parquet")
+            rows.write_bytes(files["rows.parquet"])
+            memory.execute(f"CREATE TABLE b AS FROM read_parquet('{rows}')")
+            for statement in statements:
+                memory.execute(statement)
+            memory.execute(f"COPY b TO '{rows}' (FORMAT parquet)")
+            ((count,),) = memory.execute("SELECT count(*) FROM b").fetchall()
+            replace_rows(files, rows.read_bytes())
+            say(files, rows=count)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE b SET position = NULL WHERE position = 2",
+        "UPDATE b SET position = 3 WHERE position = 2",
+        "UPDATE b SET happened_at = 9223372036854775807",
+        "UPDATE b SET run_id = NULL",
+        "UPDATE b SET detail = repeat('{\"metadata\":', 20000) || repeat('}', 20000)",
+        "UPDATE b SET value = '\\xC6'::BLOB WHERE position = 1",
+        "UPDATE b SET value_file = 'rows.parquet' WHERE position = 1",
+        "ALTER TABLE b ADD COLUMN more INTEGER",
+        "ALTER TABLE b ALTER name TYPE STRUCT(a INTEGER) USING NULL",
+    ],
+)
+def test_rows_that_no_export_writes_are_refused(
+    saver: DuckDBSaver, bundle: Path, statement: str
+) -> None:
+    saver.commit(records_of(1))
+    export_bundle(saver, "t", bundle)
+    rewrite(bundle, sql(statement))
+
+    with pytest.raises(InvalidBundleError):
+        import_bundle(saver, bundle, thread_id="copy")
+
+    assert saver.read("copy") == []
+
+
+def test_a_file_with_any_bits_turned_is_whole_or_refused(
+    saver: DuckDBSaver, bundle: Path
+) -> None:
+    saver.commit(records_of([1, {"text": "kept"}]))
+    export_bundle(saver, "t", bundle)
+    whole, before = bundle.read_bytes(), plain(saver.read("t"))
+    chance = random.Random(4)  # noqa: S311 - the same each time
+    refused = 0
+
+    for _ in range(400):
+        data = bytearray(whole)
+        for _ in range(chance.choice((1, 1, 3))):
+            data[-1 - chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        bundle.write_bytes(data[: chance.choice((len(data), chance.randrange(1200)))])
+        other = InMemorySaver()
+        try:
+            import_bundle(other, bundle, thread_id="t")
+        except InvalidBundleError:
+            refused += 1
+        else:
+            assert plain(other.read("t")) == before
+
+    assert refused > 200
+
+
+@pytest.mark.parametrize("packed", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_is_packed_in_another_way_is_refused(
+    saver: DuckDBSaver, bundle: Path, packed: int
+) -> None:
+    saver.commit(records_of(1))
+    export_bundle(saver, "t", bundle)
+    with zipfile.ZipFile(bundle) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(bundle, "w", packed) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+
+    with pytest.raises(InvalidBundleError, match="packed"):
+        import_bundle(saver, bundle, thread_id="copy")
+
+
+def test_a_value_that_many_rows_share_is_held_once(
+    saver: DuckDBSaver, bundle: Path
+) -> None:
+    large = serde.encode(bytes(4_000_000))
+    name = f"values/{sha256(large).hexdigest()}"
+    saver.commit(records_of(1))
+    export_bundle(saver, "t", bundle)
+    rewrite(bundle, lambda files: share(files, name, large, 1_000))
+
+    with InMemorySaver() as other:
+        import_bundle(other, bundle, thread_id="copy", limit_bytes=10_000_000)
+
+        events = [record.event for record in other.read("copy", kinds=("Custom",))]
+        assert len({id(e.data.data) for e in events if isinstance(e, Custom)}) == 1
+
+
+def test_a_small_value_that_many_rows_repeat_counts_for_each(
+    saver: DuckDBSaver, bundle: Path
+) -> None:
+    small = serde.encode(bytes(100_000))
+    name = f"values/{sha256(small).hexdigest()}"
+    saver.commit(records_of(1))
+    export_bundle(saver, "t", bundle)
+    rewrite(bundle, lambda files: share(files, name, small, 1_000))
+
+    with pytest.raises(InvalidBundleError, match="repeat more than"):
+        import_bundle(saver, bundle, thread_id="copy", limit_bytes=10_000_000)
+
+
+def share(files: dict[str, bytes], name: str, data: bytes, rows: int) -> None:
+    """Give a bundle a value that so many of its rows refer to."""
+    held = f"'{{}}', NULL, '{name}', NULL, NULL"
+    sql(
+        f"INSERT INTO b SELECT 4 + i, 1, 'r', 'Custom', 'c', NULL, {held} "  # noqa: S608 - our own text
+        f"FROM range(1, {rows + 1}) t(i)"
+    )(files)
+    files[name] = data
+    said = json.loads(files["manifest.json"])["files"]
+    say(files, files=said | {name: [sha256(data).hexdigest(), len(data)]})
+
+
+def test_a_name_that_is_none_and_a_file_that_is_not_there_are_told(
+    saver: DuckDBSaver, bundle: Path
+) -> None:
+    saver.commit(records_of(1))
+    export_bundle(saver, "t", bundle)
+
+    with pytest.raises(UsageError, match="no thread's name"):
+        import_bundle(saver, bundle, thread_id="")
+    with pytest.raises(UsageError, match="can't be opened: No such file"):
+        import_bundle(saver, bundle.with_name("other.zip"))
+    with pytest.raises(UsageError, match="can't be opened"):
+        import_bundle(saver, bundle.parent)
 
 
 def test_a_newer_version_is_named(saver: DuckDBSaver, bundle: Path) -> None:

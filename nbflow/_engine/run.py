@@ -10,6 +10,7 @@ import asyncio
 import warnings
 from contextvars import copy_context
 from functools import partial
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from msgspec import Struct
@@ -43,6 +44,7 @@ from nbflow.errors import (
     ReplayWarning,
     RunStopped,
 )
+from nbflow.serde.redact import MASK, is_secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -246,7 +248,7 @@ class Run(Ending):
             name=spec.name,
             code=code.fingerprint,
             args_key=args_key,
-            args=_text_of(given),
+            args=_text_of(spec, given),
             ordinal=ordinal,
             kind=spec.kind,
             aside=aside,
@@ -520,11 +522,19 @@ def as_interrupt(question: Interrupted) -> Interrupt:
     return Interrupt(data, question.interrupt_id, question.response_schema)
 
 
-def _text_of(given: tuple[tuple[Any, ...], dict[str, Any]]) -> str:
+def _text_of(spec: Spec, given: tuple[tuple[Any, ...], dict[str, Any]]) -> str:
     args, kwargs = given
-    shown = [serde.preview(arg, 80) for arg in args[:8]]
-    shown += [f"{name}={serde.preview(v, 80)}" for name, v in list(kwargs.items())[:8]]
+    code = getattr(spec.func, "__code__", None)
+    names = () if code is None else code.co_varnames[: code.co_argcount]
+    placed = zip_longest(names[: len(args)], args[:8])
+    shown = [_shown(name, arg) for name, arg in islice(placed, 8)]
+    shown += [f"{name}={_shown(name, v)}" for name, v in list(kwargs.items())[:8]]
     return ", ".join(shown)[:200]
+
+
+def _shown(name: str | None, value: Any) -> str:
+    is_secret = value is not None and is_secret_name(name)
+    return MASK if is_secret else serde.preview(value, 80)
 
 
 def _is_running(loop: asyncio.AbstractEventLoop) -> bool:

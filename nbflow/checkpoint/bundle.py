@@ -8,7 +8,6 @@ all that it holds is counted before it is read.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import struct
 import tempfile
@@ -25,7 +24,16 @@ import msgspec
 from nbflow._database.files import swap_in, unusable
 from nbflow._database.parquet import BundleRow, read_parquet, write_parquet
 from nbflow._database.rows import COLUMNS, pack, unpack
-from nbflow._events import KINDS, PAYLOADS, Record, RunStarted, StateUpdated
+from nbflow._events import (
+    KINDS,
+    PAYLOADS,
+    Record,
+    RunStarted,
+    StateUpdated,
+    TaskCalled,
+    TaskFinished,
+)
+from nbflow._values import Payload
 from nbflow.errors import (
     InvalidBundleError,
     StoreError,
@@ -34,7 +42,7 @@ from nbflow.errors import (
     UsageError,
 )
 from nbflow.serde.foreign import from_stranger, without_pickles, without_secrets
-from nbflow.serde.redact import is_secret_name
+from nbflow.serde.redact import is_secret_name, plain_names
 
 if TYPE_CHECKING:
     import os
@@ -70,6 +78,10 @@ _NOT_OF_RUNS: Final = frozenset(
         *("ItemTouched", "ThreadDeleted"),
     }
 )
+
+
+# What a user's names stand in, of all that an event says in plain text.
+_OF_USERS: Final = ("metadata", "response_schema")
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -112,7 +124,7 @@ def export_bundle(
     thread_id: str,
     path: str | os.PathLike[str],
     *,
-    redacted: Collection[str] = (),
+    redacted: str | Collection[str] = (),
 ) -> Path:
     """Write everything of a thread into one new file.
 
@@ -124,9 +136,11 @@ def export_bundle(
         The thread.
     path : str or path
         The file; ``~`` is the home folder.
-    redacted : collection of str
-        Names whose values are left out, wherever they stand as a key or as the
-        name of an attribute. Texts are kept as they are: code, and what errors say.
+    redacted : str or collection of str
+        Names whose values are left out, wherever they stand as a key, as the name of
+        an attribute or as a label of a frame, which is left out whole. Then the short
+        texts of arguments are left out too; other texts are kept as they are: code,
+        and what errors say. A call whose result is not whole runs again.
 
     Returns
     -------
@@ -145,6 +159,7 @@ def export_bundle(
     head = saver.head(thread_id)
     if head is None:
         raise ThreadNotFoundError(thread_id)
+    names = plain_names(redacted)
     target = Path(path).expanduser().resolve()
     if target.exists():
         raise UsageError(
@@ -153,7 +168,7 @@ def export_bundle(
     part = target.with_name(f"{target.name}.part")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
-            exporting = _Exporting(out, frozenset(redacted))
+            exporting = _Exporting(out, names)
             exporting.write(saver.read(thread_id), thread_id, head.workflow)
         swap_in(str(part), str(target))
     except StoreError:
@@ -196,11 +211,10 @@ class _Exporting:
 
     def row(self, position: int, record: Record) -> BundleRow:
         """Return the row of a record; its large values are written here."""
+        if self.names:
+            record = _without_secrets(record, self.names)
         event = record.event
         kind = type(event).__name__
-        detail = pack(_without_values(record)).detail
-        if self.names:
-            detail = json.dumps(_hidden(json.loads(detail), self.names))
         held = [self.value(getattr(event, name)) for name in PAYLOADS[kind]]
         held += [(None, None)] * (2 - len(held))
         return BundleRow(
@@ -210,19 +224,15 @@ class _Exporting:
             kind,
             getattr(event, "call_id", None),
             getattr(event, "name", None),
-            detail,
+            pack(_changed(record, dict.fromkeys(PAYLOADS[kind]))).detail,
             *held[0],
             *held[1],
         )
 
-    def value(self, payload: Any) -> tuple[bytes | None, str | None]:
+    def value(self, payload: Payload | None) -> tuple[bytes | None, str | None]:
         """Return a value as the row holds it, or the name of its file."""
-        if payload is None or payload.data is None:
-            return None, None
-        data = payload.data
-        if self.names:
-            data = without_secrets(data, self.names)
-        if len(data) <= _INLINE_BYTES:
+        data = None if payload is None else payload.data
+        if data is None or len(data) <= _INLINE_BYTES:
             return data, None
         digest = hashlib.sha256(data).hexdigest()
         name = f"values/{digest}"
@@ -248,23 +258,48 @@ def _own_version() -> str:
         return ""
 
 
-def _without_values(record: Record) -> Record:
+def _without_secrets(record: Record, names: frozenset[str]) -> Record:
     event = record.event
-    bare = dict.fromkeys(PAYLOADS[type(event).__name__])
-    return msgspec.structs.replace(record, event=msgspec.structs.replace(event, **bare))
+    changed: dict[str, Any] = {}
+    for name in PAYLOADS[type(event).__name__]:
+        payload = getattr(event, name)
+        data = None if payload is None else payload.data
+        if data is not None:
+            shared = without_secrets(data, names)
+            changed[name] = Payload(shared)
+            if isinstance(event, TaskFinished) and shared is not data:
+                changed["redacted"] = True  # So it runs again where it is continued.
+    for name in _OF_USERS:
+        if held := getattr(event, name, None):
+            changed[name] = _hidden(held, names)
+    if isinstance(event, TaskCalled):
+        changed["args"] = ""  # A text, in which no name tells where a value ends.
+    return _changed(record, changed)
+
+
+def _changed(record: Record, fields: dict[str, Any]) -> Record:
+    event = msgspec.structs.replace(record.event, **fields)
+    return msgspec.structs.replace(record, event=event)
 
 
 def _hidden(value: Any, names: frozenset[str]) -> Any:
     match value:
         case dict():
             return {
-                key: "" if is_secret_name(key, names) else _hidden(item, names)
+                key: _hidden_item(item)
+                if is_secret_name(key, names)
+                else _hidden(item, names)
                 for key, item in value.items()
             }
         case list():
             return [_hidden(item, names) for item in value]
         case _:
             return value
+
+
+def _hidden_item(item: Any) -> Any:
+    # Within a schema, nothing is what asks for nothing.
+    return {} if isinstance(item, dict) else ""
 
 
 # In.

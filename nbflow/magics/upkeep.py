@@ -119,8 +119,8 @@ _EXPORT: Final = Grammar(
         Option(
             ("--redact",),
             "redact",
-            "leave out what stands under secret names such as api_key and token; "
-            "texts, code and errors are kept as they are",
+            "leave out what stands under secret names such as api_key and token, and "
+            "the texts of arguments; code and errors are kept as they are",
         ),
     ),
 )

@@ -18,10 +18,12 @@ from nbflow.serde.codec import Codec, Refusal, library
 from nbflow.serde.streams import STREAM_FROM_BYTES, Stream
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nbflow.serde.codec import Children
     from nbflow.serde.streams import Sink
 
-__all__ = ["ARRAYS", "digest"]
+__all__ = ["ARRAYS", "digest", "field_names"]
 
 DIGEST_BYTES = 16
 WINDOW_BYTES = 1 << 20
@@ -122,6 +124,18 @@ def _header(data: memoryview) -> tuple[Any, tuple[int, ...], str, int]:
         raise ValueError("the array's shape is negative")
     dtype = form.descr_to_dtype(header["descr"])
     return dtype, shape, "F" if header["fortran_order"] else "C", end
+
+
+def field_names(data: memoryview) -> Iterator[str]:
+    """Yield the names of the fields that an npy file's records have, at any depth."""
+    dtypes = [_header(data)[0]]
+    while dtypes:
+        dtype = dtypes.pop()
+        if dtype.subdtype is not None:
+            dtypes.append(dtype.subdtype[0])
+        for name, (below, *_) in (dtype.fields or {}).items():
+            yield name
+            dtypes.append(below)
 
 
 def _dtype_key(dtype: Any) -> Any:

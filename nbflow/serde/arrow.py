@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 
     from nbflow.serde.streams import Sink
 
-__all__ = ["ARROW", "digest_table", "read_table", "write_table"]
+__all__ = [
+    "ARROW",
+    "column_names",
+    "digest_table",
+    "read_table",
+    "texts_in",
+    "write_table",
+]
 
 WINDOW_ROWS = 1 << 16
 """Rows that are hashed at a time: equal tables hash alike however they are chunked."""
@@ -72,6 +79,26 @@ def read_table(data: memoryview) -> Any:
     """
     schema, batches = _read(data)
     return library("pyarrow").Table.from_batches(batches, schema)
+
+
+def column_names(data: memoryview) -> Iterator[str]:
+    """Yield the names of a table's columns, and of the fields of structs in them."""
+    fields = list(_opened(data).schema)
+    while fields:
+        field = fields.pop()
+        yield field.name
+        fields += [field.type.field(place) for place in range(field.type.num_fields)]
+
+
+def texts_in(data: memoryview) -> Iterator[str]:
+    """Yield every text in a table's columns."""
+    for column in _opened(data).read_all().columns:
+        yield from (text for text in column.to_pylist() if isinstance(text, str))
+
+
+def _opened(data: memoryview) -> Any:
+    pyarrow = library("pyarrow")
+    return pyarrow.ipc.open_stream(pyarrow.py_buffer(data))
 
 
 def digest_table(table: Any) -> bytes:

@@ -15,10 +15,11 @@ from msgspec.msgpack import Decoder, Encoder, Ext
 from nbflow.errors import UnreadableValueError
 from nbflow.serde.codec import MAX_DEPTH, Codec, Family
 from nbflow.serde.codecs import BY_CODE
+from nbflow.serde.labels import labels_in
 from nbflow.serde.pickles import PICKLED, describe
 from nbflow.serde.redact import is_secret_name
 from nbflow.serde.registry import resolve
-from nbflow.serde.standard import PAIRS, REDACTED
+from nbflow.serde.standard import ORDERED, PAIRS, REDACTED
 from nbflow.serde.streams import MARK, Stream, split, write_streams
 from nbflow.serde.tree import STREAMED
 
@@ -29,6 +30,7 @@ FOREIGN: Final = "bundle:"
 unless somebody registers one with it."""
 
 _DATACLASS: Final = 41
+_IN_PAIRS: Final = frozenset({PAIRS, ORDERED})
 _pack: Final = Encoder().encode
 _unpack: Final = Decoder().decode
 _HIDDEN: Final = Ext(REDACTED, _pack(""))
@@ -42,19 +44,24 @@ def without_secrets(data: bytes, names: frozenset[str]) -> bytes:
     data : bytes
         What `encode` returned.
     names : frozenset of str
-        As in `is_secret_name`: keys of dicts, and names of attributes.
+        As in `is_secret_name`: keys of dicts, names of attributes, and labels of
+        frames, tables and records. A frame is left out whole that has such a label,
+        or that can't be looked into here.
 
     Returns
     -------
     bytes
-        The value with `Redacted` in their places, and without pickles.
+        The value with `Redacted` in their places, and without pickles; the very same
+        bytes where nothing was to be left out.
 
     Raises
     ------
     UnreadableValueError
         The bytes are not a stored value.
     """
-    return _Rewriting(names, is_foreign=False).rewritten(data)
+    rewriting = _Rewriting(names, is_foreign=False)
+    rewritten = rewriting.rewritten(data)
+    return rewritten if rewriting.has_left_out else data
 
 
 def from_stranger(data: bytes) -> bytes:
@@ -82,7 +89,7 @@ def without_pickles(data: bytes) -> bytes:
     """
     rewriting = _Rewriting(frozenset(), is_foreign=False)
     rewritten = rewriting.rewritten(data)
-    return rewritten if rewriting.found_pickles else data
+    return rewritten if rewriting.has_left_out else data
 
 
 class _Rewriting:
@@ -92,26 +99,27 @@ class _Rewriting:
         self.names = names
         self.is_foreign = is_foreign
         self.places: set[int] = set()
-        self.found_pickles = False
+        self.behind: list[memoryview] = []
+        self.has_left_out = False
 
     def rewritten(self, data: bytes) -> bytes:
         """Return other bytes in the place of some."""
         try:
             if data[:1] != MARK:
                 return _pack(self.walk(_unpack(data), 0))
-            tree, *parts = split(data)
-            return self.joined(_pack(self.walk(_unpack(tree), 0)), parts)
+            tree, *self.behind = split(data)
+            return self.joined(_pack(self.walk(_unpack(tree), 0)))
         except RecursionError as error:
             raise UnreadableValueError("they are nested too deeply") from error
         except (msgspec.MsgspecError, UnicodeDecodeError, OverflowError) as error:
             raise UnreadableValueError(str(error)) from error
 
-    def joined(self, tree: bytes, parts: list[memoryview]) -> bytes:
+    def joined(self, tree: bytes) -> bytes:
         """Return a tree with the parts it still refers to; the others are emptied."""
         held = bytearray()
         streams = [
             _stream(part if place in self.places else memoryview(b""))
-            for place, part in enumerate(parts)
+            for place, part in enumerate(self.behind)
         ]
         write_streams(tree, streams, held.extend)
         return bytes(held)
@@ -134,12 +142,24 @@ class _Rewriting:
 
     def under(self, key: Any, item: Any, depth: int) -> Any:
         """Return what stands in the place of a value under a key."""
-        if self.names and is_secret_name(key, self.names):
+        if self.names and is_secret_name(_text_of(key), self.names):
+            self.has_left_out = True
             return _HIDDEN
         return self.walk(item, depth + 1)
 
+    def has_secret_label(self, ext: Ext) -> bool:
+        """Return whether a frame holds something under a secret name."""
+        try:
+            found = labels_in(ext, self.behind)
+            return any(is_secret_name(label, self.names) for label in found)
+        except Exception:  # noqa: BLE001 - a library's, of what can't be looked into
+            return True
+
     def extension(self, ext: Ext, depth: int) -> Ext:
         """Return what stands in the place of an extension."""
+        if self.names and self.has_secret_label(ext):
+            self.has_left_out = True
+            return _HIDDEN
         if ext.code == STREAMED:
             return self.streamed(ext)
         codec = BY_CODE.get(ext.code)
@@ -154,7 +174,7 @@ class _Rewriting:
         if codec.raw:
             return ext
         parts = _unpack(ext.data)
-        if codec.code == PAIRS and type(parts) is list:
+        if codec.code in _IN_PAIRS and type(parts) is list:
             keys, items = parts[::2], parts[1::2]
             flat: list[Any] = []
             for key, item in zip(keys, items, strict=False):
@@ -179,7 +199,7 @@ class _Rewriting:
 
     def unpicklable(self, name: str, shown: dict[str, int]) -> Ext:
         """Return what is shown of a pickle, as an instance of a stranger's class."""
-        self.found_pickles = True
+        self.has_left_out = True
         return Ext(_DATACLASS, _pack([f"{FOREIGN}{name}", shown]))
 
     def streamed(self, ext: Ext) -> Ext:
@@ -195,6 +215,10 @@ class _Rewriting:
             return self.marked(codec, Ext(code, b""))
         self.places.add(place)
         return ext
+
+
+def _text_of(key: Any) -> Any:
+    return str(key, "utf-8", "replace") if isinstance(key, bytes) else key
 
 
 def _is_built_in(tag: str) -> bool:

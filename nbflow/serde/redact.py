@@ -6,7 +6,12 @@ look at; it never changes what is stored.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = [
     "MASK",
@@ -14,6 +19,7 @@ __all__ = [
     "SECRET_TYPES",
     "Redacted",
     "is_secret_name",
+    "plain_names",
 ]
 
 MASK = "**********"
@@ -65,15 +71,37 @@ def is_secret_name(name: object, names: frozenset[str] = SECRET_NAMES) -> bool:
     name : object
         A key or a field's name; only text can be a secret's name.
     names : frozenset of str, default SECRET_NAMES
-        Names in lower case with underscores. A longer name counts if it ends
-        with an underscore and one of them.
+        Names in lower case with underscores. A longer name counts if one of them is
+        its last words.
 
     Examples
     --------
     >>> is_secret_name("OPENAI_API_KEY"), is_secret_name("max_tokens")
     (True, False)
+    >>> is_secret_name("accessToken"), is_secret_name("X-Api-Key")
+    (True, True)
     """
     if type(name) is not str or len(name) > 100:  # noqa: PLR2004 - a name, not a text
         return False
-    plain = name.lower().replace("-", "_")
+    plain = _plain(name)
     return plain in names or any(plain.endswith(f"_{secret}") for secret in names)
+
+
+def plain_names(names: str | Collection[str]) -> frozenset[str]:
+    """Return names, or a single one, as `is_secret_name` wants them.
+
+    Examples
+    --------
+    >>> plain_names("SSN"), sorted(plain_names(["Tax-Id", "birthDay"]))
+    (frozenset({'ssn'}), ['birth_day', 'tax_id'])
+    """
+    return frozenset(map(_plain, [names] if isinstance(names, str) else names))
+
+
+def _plain(name: str) -> str:
+    if not name.islower():
+        name = _HUMP.sub("_", name).lower()
+    return name.replace("-", "_")
+
+
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")

@@ -20,10 +20,20 @@ from nbflow.serde.redact import Redacted
 if TYPE_CHECKING:
     from nbflow.serde.codec import Children
 
-__all__ = ["FROZENSET", "INT", "PAIRS", "REDACTED", "SET", "STANDARD", "STR", "TUPLE"]
+__all__ = [
+    "FROZENSET",
+    "INT",
+    "ORDERED",
+    "PAIRS",
+    "REDACTED",
+    "SET",
+    "STANDARD",
+    "STR",
+    "TUPLE",
+]
 
-TUPLE, SET, FROZENSET, INT, STR, PAIRS, REDACTED = 1, 2, 3, 4, 5, 8, 50
-"""Numbers that the encoder and the fingerprint treat apart."""
+TUPLE, SET, FROZENSET, INT, STR, PAIRS, ORDERED, REDACTED = 1, 2, 3, 4, 5, 8, 31, 50
+"""Numbers that are treated apart elsewhere."""
 
 FRACTION_BITS = 1 << 16
 """Largest numerator or denominator: reading one takes its square in time."""
@@ -296,7 +306,7 @@ STANDARD: tuple[Codec, ...] = (
         children=_items,
     ),
     Codec(
-        31,
+        ORDERED,
         ("collections:OrderedDict",),
         _flat,
         lambda parts: OrderedDict(_from_flat(parts)),

@@ -189,7 +189,7 @@ def export_thread(
     thread_id: str,
     path: str | os.PathLike[str],
     *,
-    redact: bool | Collection[str] = False,
+    redact: bool | str | Collection[str] = False,
 ) -> Path:
     """Write everything of a thread into one new file, to be given to others.
 
@@ -199,10 +199,12 @@ def export_thread(
         The thread.
     path : str or path
         The file, say ``review.zip``.
-    redact : bool or collection of str, default False
+    redact : bool, str or collection of str, default False
         Leave out the values under secret names (api_key, token, password, ...), or
-        under these, wherever they stand as a key or as an attribute's name. Texts
-        are kept as they are: code, and what errors say.
+        under these, wherever they stand as a key, as an attribute's name or as a
+        label of a frame, which is left out whole. Then the short texts of arguments
+        are left out too; other texts are kept as they are: code, and what errors say.
+        A call whose result is not whole runs again.
 
     Returns
     -------
@@ -221,7 +223,7 @@ def export_thread(
     from nbflow.checkpoint.bundle import export_bundle  # noqa: PLC0415 - needs duckdb
 
     saver, _ = current_session().find_thread(thread_id)
-    names = SECRET_NAMES if redact is True else frozenset(redact or ())
+    names = SECRET_NAMES if redact is True else redact or ()
     return export_bundle(saver, thread_id, path, redacted=names)
 
 

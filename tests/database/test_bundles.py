@@ -7,12 +7,16 @@ import json
 import random
 import tempfile
 import zipfile
+from collections import OrderedDict
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 from nbflow import serde
@@ -36,6 +40,9 @@ from nbflow.errors import (
     UnregisteredTypeError,
     UsageError,
 )
+from nbflow.func import entrypoint, task
+from nbflow.serde.redact import SECRET_NAMES
+from nbflow.types import Command, interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -196,6 +203,162 @@ def test_secrets_are_left_out_by_name_wherever_they_stand(
     import_bundle(saver, bundle, thread_id="copy", trusted=True)
     value = serde.decode(input_of(saver, "copy"))
     assert value["deep"][1] == Account("ann", serde.Redacted())  # type: ignore[arg-type]
+
+
+UNDER_NAMES: dict[str, Callable[[], Any]] = {
+    "an ordered dict": lambda: OrderedDict(api_key=CANARY),
+    "keys of bytes": lambda: {b"token": CANARY},
+    "an answer of the web": lambda: {"accessToken": CANARY, "X-Api-Key": CANARY},
+    "a frame's column": lambda: pd.DataFrame({"n": [1], "password": [CANARY]}),
+    "a column of levels": lambda: pd.DataFrame({("a", "token"): [CANARY]}),
+    "a frame's attributes": lambda: framed(token=CANARY),
+    "a row's label": lambda: pd.Series([CANARY, "x"], ["token", "n"]),
+    "a series' name": lambda: pd.Series([CANARY], name="client_secret"),
+    "a category's index": lambda: pd.Series([CANARY], pd.Categorical(["token"])),
+    "a table's column": lambda: pa.table({"token": [CANARY]}),
+    "a struct's field": lambda: pa.table({"a": [{"token": CANARY}]}),
+    "a polars column": lambda: pytest.importorskip("polars").DataFrame(
+        {"token": [CANARY]}
+    ),
+    "a record's field": lambda: np.array([(CANARY.encode(),)], [("token", "S20")]),
+    "a large frame": lambda: pd.DataFrame({"token": [CANARY] * 100_000}),
+    "a frame in a list": lambda: [1, {"x": pd.DataFrame({"token": [CANARY]})}],
+}
+
+
+def framed(**attributes: str) -> Any:
+    """Return a frame with attributes."""
+    frame = pd.DataFrame({"n": [1]})
+    frame.attrs.update(attributes)
+    return frame
+
+
+@pytest.mark.parametrize("made", UNDER_NAMES.values(), ids=list(UNDER_NAMES))
+def test_what_stands_under_a_secret_name_is_left_out_of_any_value(
+    saver: DuckDBSaver, bundle: Path, made: Callable[[], Any]
+) -> None:
+    saver.commit(records_of([made(), "north"]))
+
+    export_bundle(saver, "t", bundle, redacted=SECRET_NAMES)
+
+    assert CANARY.encode() not in shared_bytes(bundle)
+    import_bundle(saver, bundle, thread_id="copy")
+    assert serde.decode(input_of(saver, "copy"))[1] == "north"
+
+
+def shared_bytes(bundle: Path) -> bytes:
+    """Return everything that a bundle holds, unpacked."""
+    with zipfile.ZipFile(bundle) as archive, duckdb.connect() as memory:
+        rows = Path(archive.extract("rows.parquet", bundle.parent))
+        found = memory.execute(f"SELECT detail, value, extra FROM '{rows}'").fetchall()  # noqa: S608
+        rows.unlink()
+        files = [archive.read(name) for name in archive.namelist()]
+    texts = [detail.encode() for detail, *_ in found]
+    return b"".join((*files, *texts, *(v for row in found for v in row[1:] if v)))
+
+
+def test_a_frame_without_secret_labels_stays(saver: DuckDBSaver, bundle: Path) -> None:
+    frame = pd.DataFrame({"max_tokens": [1, 2], "text": ["token", "password"]})
+    saver.commit(records_of(frame))
+
+    export_bundle(saver, "t", bundle, redacted=SECRET_NAMES)
+
+    import_bundle(saver, bundle, thread_id="copy")
+    pd.testing.assert_frame_equal(serde.decode(input_of(saver, "copy")), frame)
+
+
+@pytest.mark.parametrize("names", ["ssn", ["SSN"], {"Ssn"}, ("x", "ssn")])
+def test_names_of_ones_own_hide_however_they_are_written(
+    saver: DuckDBSaver, bundle: Path, names: Any
+) -> None:
+    saver.commit(records_of({"SSN": CANARY, "s": "north"}))
+
+    export_bundle(saver, "t", bundle, redacted=names)
+
+    held = shared_bytes(bundle)
+    assert serde.encode(CANARY) not in held
+    assert b"north" in held
+
+
+def test_a_name_that_events_use_themselves_hides_only_what_is_the_users(
+    saver: DuckDBSaver, bundle: Path
+) -> None:
+    names = ("code", "id", "key", "kind", "name", "place", "tokens", "workflow")
+    saver.commit(records_of({"code": CANARY, "n": 1}))
+    saver.commit(
+        [Record("t", "r", 9, TaskFinished("d", Payload(b"\x01"), usage=USAGE))]
+    )
+    before = saver.read("t")
+
+    export_bundle(saver, "t", bundle, redacted=names)
+    import_bundle(saver, bundle, thread_id="copy")
+
+    after = saver.read("copy")
+    begun = after[0].event
+    assert isinstance(begun, RunStarted)
+    assert (begun.workflow, begun.code, begun.input_key) == ("essay", "code", "key")
+    assert after[-1].event == before[-1].event
+
+
+USAGE = {"input_tokens": 3}
+
+
+def test_texts_of_arguments_are_left_out_and_a_form_still_can_be_answered(
+    saver: DuckDBSaver, bundle: Path
+) -> None:
+    @task
+    def fetch(who: str, ssn: str) -> str:
+        return who + ssn
+
+    @entrypoint(checkpointer=saver)
+    def ask(who: str) -> Any:
+        fetch(who, CANARY).result()
+        return interrupt({"question": "Which?", "response_schema": SCHEMA})
+
+    ask.invoke("ann", {"configurable": {"thread_id": "t"}})
+
+    export_bundle(saver, "t", bundle, redacted={"ssn", "token"})
+    import_bundle(saver, bundle, thread_id="copy")
+
+    (called,) = saver.read("copy", kinds=("TaskCalled",))
+    assert isinstance(called.event, TaskCalled)
+    assert called.event.args == ""
+    answer: Command[Any] = Command(resume={"token": "mine"})
+    config = {"configurable": {"thread_id": "copy"}}
+    assert ask.invoke(answer, config) == {"token": "mine"}
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"token": {"type": "string", "default": CANARY}},
+    "required": ["token"],
+}
+
+
+def test_a_call_whose_result_was_left_out_runs_again(
+    saver: DuckDBSaver, bundle: Path
+) -> None:
+    calls: list[str] = []
+
+    @task
+    def fetch(name: str) -> dict[str, str]:
+        calls.append(name)
+        return {name: CANARY}
+
+    @entrypoint(checkpointer=saver)
+    def ask(_: str) -> Any:
+        found = [fetch(name).result() for name in ("token", "north")]
+        return [interrupt("Good?"), *found]
+
+    ask.invoke("x", {"configurable": {"thread_id": "t"}})
+
+    export_bundle(saver, "t", bundle, redacted={"token"})
+    import_bundle(saver, bundle, thread_id="copy")
+    answer: Command[Any] = Command(resume="yes")
+    result = ask.invoke(answer, {"configurable": {"thread_id": "copy"}})
+
+    assert result == ["yes", {"token": CANARY}, {"north": CANARY}]
+    assert calls == ["token", "north", "token"]
 
 
 def test_a_strangers_class_is_shown_and_never_built(

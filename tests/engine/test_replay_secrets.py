@@ -250,3 +250,28 @@ def test_a_replayer_says_that_a_secret_is_not_recorded(
 
     with pytest.raises(NotRecordedError, match="held a secret"):
         replay(workflow, "t")
+
+
+def test_an_argument_of_a_secret_name_is_not_shown(
+    saver: InMemorySaver, config: Config
+) -> None:
+    @task
+    def log_in(user: str, api_key: str | None = None, **_: Any) -> str:  # noqa: ARG001
+        return user
+
+    @entrypoint(checkpointer=saver)
+    def workflow(_: str) -> None:
+        log_in("ann", CANARY, accessToken=CANARY, tries=3).result()
+        log_in("bob", api_key=CANARY).result()
+        log_in("eve", api_key=None).result()
+
+    workflow.invoke("go", config)
+
+    events = [record.event for record in saver.read("t", kinds=("TaskCalled",))]
+    shown = [event.args for event in events if isinstance(event, TaskCalled)]
+    assert shown == [
+        "'ann', **********, accessToken=**********, tries=3",
+        "'bob', **********",
+        "'eve', None",
+    ]
+    assert CANARY not in written(saver)

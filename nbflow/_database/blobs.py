@@ -188,6 +188,11 @@ class Blobs:
         """Return how many bytes each stored value takes on the disk, by digest."""
         return {digest: file.stat().st_size for digest, file in self._files()}
 
+    def unfinished(self) -> dict[Path, int]:
+        """Return the bytes of files that a process left which was killed meanwhile."""
+        left = [file for file in self._parts() if file.name not in self._writing]
+        return {file: file.stat().st_size for file in left}
+
     def sweep(self, live: Callable[[], Collection[bytes]]) -> int:
         """Delete every value that nothing refers to, and return the bytes freed.
 
@@ -199,7 +204,7 @@ class Blobs:
         """
         # In this order: what is committed meanwhile was held, or is read as live.
         found = dict(self._files())
-        parts = {file.name for file in self._parts()} - self._writing
+        parts = self.unfinished()
         with self._lock:
             held = set(self._held)
         kept = held.union(live())
@@ -208,7 +213,7 @@ class Blobs:
             with self._lock:
                 if digest not in kept and digest not in self._held:
                     freed += _unlink(file)
-        return freed + sum(_unlink(self.folder / name) for name in parts)
+        return freed + sum(map(_unlink, parts))
 
     def copy(self, path: str, digests: Collection[bytes]) -> None:
         """Give another database file the stored values that its rows refer to.

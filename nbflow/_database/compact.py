@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from nbflow._database.connection import Connection
-from nbflow._database.files import is_open_here, logs_beside, swap_in, unusable
+from nbflow._database.files import (
+    is_open_here,
+    logs_beside,
+    new_file,
+    remove_database,
+    swap_in,
+    unusable,
+)
 from nbflow._database.item_views import KEPT_ROWS
 from nbflow._database.reads import read_blobs, read_records
 from nbflow._database.rows import Sealer, pack
@@ -134,8 +141,8 @@ def _exchange(
     database: Database, place: Place, dropped: frozenset[RunKey]
 ) -> Compaction:
     path = database.path
-    new = f"{path}.compact"
-    _remove(new)
+    new = new_file(path)
+    remove_database(new)
     try:
         before = Path(path).stat().st_size
         counts = _fill(database, new, place, dropped)
@@ -147,7 +154,7 @@ def _exchange(
         raise unusable(path, error) from error
     finally:
         with suppress(OSError):
-            _remove(new)
+            remove_database(new)
     return Compaction(*counts, before, after)
 
 
@@ -215,8 +222,3 @@ def _swap(new: str, path: str) -> None:
             "into it.\nClose other connections to it, then try again."
         )
     swap_in(new, path)
-
-
-def _remove(new: str) -> None:
-    for leftover in (new, *logs_beside(new)):
-        Path(leftover).unlink(missing_ok=True)

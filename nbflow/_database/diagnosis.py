@@ -1,6 +1,8 @@
 """What there is to say about a store's file and folder, and what to do about it.
 
-Everything is looked at and nothing is mended.
+A store that nobody has open is opened for it, as a workflow would: a file that a kill
+left half written is mended then, if that costs nothing. One of an older schema, which
+opening would change, is only told.
 """
 
 from __future__ import annotations
@@ -10,12 +12,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
+from nbflow._database.blobs import blob_folder
 from nbflow._database.checking import check
+from nbflow._database.connection import Connection
 from nbflow._database.database import open_database
-from nbflow._database.files import logs_beside
+from nbflow._database.files import (
+    is_open_here,
+    logs_beside,
+    refuse_other_formats,
+    set_aside,
+)
+from nbflow._database.integrity import mark_path, read_mark
 from nbflow._database.pruning import thread_sizes
 from nbflow._database.reads import read_blobs
-from nbflow._database.schema import MIGRATIONS
+from nbflow._database.schema import MIGRATIONS, version_of
 from nbflow.errors import StoreDamagedError, StoreError, StoreHeldError
 
 if TYPE_CHECKING:
@@ -78,32 +88,78 @@ def diagnose(path: str) -> list[Remark]:
     """
     file = Path(path)
     if not file.exists():
-        return [
-            Remark(
-                "note",
-                "file",
-                f"there is no {path!r} yet",
-                "It is made when a workflow first runs.",
-            )
-        ]
+        return [_absent(file)]
     remarks = [_size(file), *_room(file), *_network(file), *_leftovers(file)]
     try:
-        return [*remarks, *_inside(path)]
+        for remark in _inside(path):
+            remarks.append(remark)  # noqa: PERF402 - what follows may raise
     except StoreHeldError as error:
         advice = "Look there, or take a snapshot there and open it here."
-        return [*remarks, Remark("note", "lock", _first_line(error), advice)]
+        remarks.append(Remark("note", "lock", _first_line(error), advice))
     except StoreDamagedError as error:
         advice = (
             "Set it aside and go on with what can be read: "
             f"nbflow.checkpoint.duckdb.salvage({path!r})."
         )
-        return [*remarks, Remark("bad", "rows", _first_line(error), advice)]
+        remarks.append(Remark("bad", "rows", _first_line(error), advice))
     except StoreError as error:
         first, _, advice = str(error).partition("\n")
-        return [*remarks, Remark("bad", "file", first, advice)]
+        remarks.append(Remark("bad", "file", first, advice))
+    return remarks
+
+
+def _absent(file: Path) -> Remark:
+    path = str(file)
+    of_it = (mark_path(path), str(blob_folder(path)), *logs_beside(path))
+    beside = [Path(place).name for place in of_it if Path(place).exists()]
+    if not beside:
+        advice = "It is made when a workflow first runs."
+        return Remark("note", "file", f"there is no {path!r} yet", advice)
+    says = f"{path!r} is gone, and {', '.join(map(repr, beside))} of it are here"
+    return Remark("bad", "file", says, "Put it back before a workflow begins anew.")
 
 
 def _inside(path: str) -> Iterator[Remark]:
+    if older := _older(path):
+        yield older
+        return
+    has_mark = is_open_here(path) or read_mark(path) is not None
+    database = open_database(path, "a diagnosis")
+    try:
+        if not has_mark:
+            says = "what says how far the log had come was missing, or not readable"
+            advice = "It is made anew. Rows that are gone from the end went unnoticed."
+            yield Remark("note", "mark", says, advice)
+        yield from _rows(path)
+        yield from _contents(database)
+    finally:
+        database.writer.release()
+
+
+def _older(path: str) -> Remark | None:
+    """Return what to say of a file that opening would change; None of any other."""
+    if not refuse_other_formats(path) or is_open_here(path):
+        return None
+    try:
+        connection = Connection(path, is_looking=True)
+    except StoreError:
+        return None  # It is met again, and told, when it is opened.
+    try:
+        version = version_of(connection, path)
+    finally:
+        connection.close(untouched=True)
+    newest = MIGRATIONS[-1].version
+    if version == newest:
+        return None
+    if version == 0:
+        says = "it is an empty DuckDB database, and no store yet"
+        return Remark("note", "schema", says, "A workflow that uses it makes it one.")
+    says = f"version {version}, and the newest known is {newest}: it was not opened"
+    advice = "A workflow that uses it brings it there, on a copy. Then look again."
+    return Remark("note", "schema", says, advice)
+
+
+def _rows(path: str) -> Iterator[Remark]:
     found = check(path)
     if found.is_whole:
         says = f"all {found.rows:,} rows are as they were written"
@@ -120,19 +176,11 @@ def _inside(path: str) -> Iterator[Remark]:
         )
     if len(found.findings) > _SHOWN:
         yield Remark("bad", "rows", f"and {len(found.findings) - _SHOWN:,} more")
-    if any(finding.seq is None for finding in found.findings):
-        return  # It could not be opened.
-    database = open_database(path, "a diagnosis")
-    try:
-        yield from _contents(database)
-    finally:
-        database.writer.release()
 
 
 def _contents(database: Database) -> Iterator[Remark]:
     ((version,),) = database.fetch(_VERSION)
-    newest = MIGRATIONS[-1].version
-    yield Remark("good", "schema", f"version {version}, the newest known is {newest}")
+    yield Remark("good", "schema", f"version {version}, the newest known")
     deleted = sum(size.deleted_bytes for size in thread_sizes(database))
     if deleted:
         says = f"{deleted:,} bytes in rows are of what was deleted"
@@ -140,8 +188,7 @@ def _contents(database: Database) -> Iterator[Remark]:
     yield from _blobs(database)
     for status, count, threads in database.fetch(_OPEN_RUNS):
         shown = ", ".join(map(repr, threads))
-        threads_ = "1 thread" if count == 1 else f"{count:,} threads"
-        says = f"the newest run of {threads_} is {status}: {shown}"
+        says = f"the newest run of {_count(count, 'thread')} is {status}: {shown}"
         yield Remark("note", "runs", says, _ADVICE[status])
 
 
@@ -154,19 +201,27 @@ _ADVICE: Final = {
 
 
 def _blobs(database: Database) -> Iterator[Remark]:
-    held, live = database.payloads.blobs.sizes(), read_blobs(database)
+    blobs = database.payloads.blobs
+    held, live = blobs.sizes(), read_blobs(database)
     orphans = [size for digest, size in held.items() if digest not in live]
+    orphans += blobs.unfinished().values()
     if orphans:
-        says = f"{len(orphans):,} files of large values ({sum(orphans):,} bytes)"
-        advice = "No row refers to them. Free them: %workflow compact."
-        yield Remark("note", "files", says, advice)
-    missing = len([digest for digest in live if digest not in held])
+        says = f"no row refers to {_count(len(orphans), 'file')} of large values"
+        advice = "Free them: %workflow compact."
+        yield Remark("note", "files", f"{says}, {sum(orphans):,} bytes", advice)
+    missing = [digest for digest in live if digest not in held]
     if missing:
-        advice = f"Put them back into {str(database.payloads.blobs.folder)!r}."
-        yield Remark("bad", "files", f"{missing:,} are missing", advice)
+        says = f"{_count(len(missing), 'file')} of large values can't be found"
+        advice = f"Put back what is missing into {str(blobs.folder)!r}."
+        yield Remark("bad", "files", says, advice)
     elif live:
-        says = f"{len(live):,} large values, {sum(held.values()):,} bytes"
+        size = sum(held[digest] for digest in live)
+        says = f"{_count(len(live), 'large value')}, {size:,} bytes"
         yield Remark("good", "files", says)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _size(file: Path) -> Remark:
@@ -218,6 +273,14 @@ def _leftovers(file: Path) -> Iterator[Remark]:
         shown = ", ".join(map(repr, beside[:_SHOWN]))
         advice = "They are no part of the store: look at them, and delete them."
         yield Remark("note", "folder", f"beside it stand {shown}", advice)
+    if damaged := set_aside(str(file)):
+        shown = ", ".join(repr(entry.name) for entry in damaged[:_SHOWN])
+        advice = (
+            "They hold what was in it then, also what was deleted since. Delete them "
+            "when nothing more is wanted of them."
+        )
+        says = f"damaged files were set aside: {shown}"
+        yield Remark("note", "folder", says, advice)
 
 
 def _first_line(text: object) -> str:

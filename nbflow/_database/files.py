@@ -25,14 +25,17 @@ except ImportError:  # Windows: DuckDB's own lock has to do.
 
 __all__ = [
     "FileLock",
+    "aside_prefix",
     "holder_of",
     "is_open_here",
     "logs_beside",
     "new_file",
     "prepare_folder",
     "refuse_other_formats",
+    "remove_database",
     "remove_leftovers",
     "salvage_folder",
+    "set_aside",
     "swap_in",
     "sync_folder",
     "unusable",
@@ -212,20 +215,42 @@ def salvage_folder(path: str) -> Path:
     return Path(f"{path}.salvage")
 
 
+def set_aside(path: str) -> list[Path]:
+    """Return the damaged files that were kept when a store was salvaged."""
+    aside = Path(aside_prefix(path))
+    folder = aside.parent
+    return sorted(file for file in folder.iterdir() if file.name.startswith(aside.name))
+
+
+def aside_prefix(path: str) -> str:
+    """Return what the names of files begin with that are set aside."""
+    return f"{Path(path).with_suffix('')}.damaged-"
+
+
+def remove_database(path: str) -> None:
+    """Delete a database file with its logs, as far as they are there."""
+    for leftover in (path, *logs_beside(path)):
+        Path(leftover).unlink(missing_ok=True)
+
+
 def remove_leftovers(path: str) -> None:
     """Delete what a process left that was killed while it made a file.
+
+    So too what DuckDB had put aside there, for lack of memory.
 
     Raises
     ------
     StoreUnavailableError
         It can't be deleted.
     """
-    new = new_file(path)
+    folders = [salvage_folder(path)]
     try:
-        for leftover in (new, *logs_beside(new)):
-            Path(leftover).unlink(missing_ok=True)
-        with suppress(FileNotFoundError):
-            shutil.rmtree(salvage_folder(path))
+        if not Path(path).exists() or not is_open_here(path):
+            folders.append(Path(f"{path}.tmp"))
+        remove_database(new_file(path))
+        for folder in folders:
+            with suppress(FileNotFoundError):
+                shutil.rmtree(folder)
     except OSError as error:
         raise unusable(path, error) from error
 

@@ -22,6 +22,7 @@ from nbflow._database.blobs import blob_folder
 from nbflow._database.connection import Connection
 from nbflow._database.files import (
     FileLock,
+    aside_prefix,
     is_open_here,
     logs_beside,
     remove_leftovers,
@@ -459,7 +460,7 @@ def _thread_of(opened: _Copy, rowid: int) -> str | None:
 def _set_aside(path: str) -> tuple[str, ...]:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
     file = Path(path)
-    aside = f"{file.with_suffix('')}.damaged-{stamp}{file.suffix}"
+    aside = f"{aside_prefix(path)}{stamp}{file.suffix}"
     kept = []
     for old in (path, *logs_beside(path), mark_path(path)):
         name = aside + old.removeprefix(path)

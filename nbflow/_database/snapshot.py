@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow._database.connection import Connection
 from nbflow._database.files import (
-    logs_beside,
+    new_file,
     prepare_folder,
     refuse_other_formats,
+    remove_database,
     swap_in,
     unusable,
 )
@@ -62,9 +63,9 @@ def take_snapshot(database: Database, path: str | os.PathLike[str]) -> Path:
         )
     prepare_folder(str(target))
     database.writer.flush()
-    new = f"{target}.new"
+    new = new_file(str(target))
     try:
-        _remove(new)
+        remove_database(new)
         # A sweep may come after the first, a run's value after the second.
         database.payloads.blobs.copy(str(target), read_blobs(database))
         copy = ("COPY FROM DATABASE {own} TO {new}", ())
@@ -77,7 +78,7 @@ def take_snapshot(database: Database, path: str | os.PathLike[str]) -> Path:
         raise unusable(str(target), error) from error
     finally:
         with suppress(OSError):
-            _remove(new)
+            remove_database(new)
     return target
 
 
@@ -134,8 +135,3 @@ class Looking:
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close(untouched=True)
-
-
-def _remove(new: str) -> None:
-    for leftover in (new, *logs_beside(new)):
-        Path(leftover).unlink(missing_ok=True)

@@ -164,7 +164,8 @@ def delete_thread(thread_id: str, *, purge: bool = False) -> None:
     thread_id : str
         The thread.
     purge : bool, default False
-        Also free its bytes at once; else they go with the next compaction.
+        Also free its bytes at once; else they go with the next compaction. Copies
+        stay: other threads, snapshots, bundles, and damaged files set aside.
 
     Raises
     ------
@@ -273,7 +274,9 @@ def import_thread(
 def doctor(path: str | os.PathLike[str] | None = None) -> Report:
     """Look at a store: its file, every row, its large values, its runs, its disk.
 
-    Nothing is mended.
+    A store of an older schema is left as it is. Any other that nobody has open is
+    opened for this, as a workflow would: a file that a kill left half written is
+    mended then, if that costs nothing.
 
     Parameters
     ----------

@@ -254,6 +254,22 @@ def test_a_file_with_a_log_beside_it_takes_no_others_place(path: Path) -> None:
     assert path.read_bytes() == b"old"
 
 
+def test_what_a_killed_process_left_beside_the_file_goes_when_it_is_opened(
+    path: Path,
+) -> None:
+    with DuckDBSaver(path) as saver:
+        saver.commit(run_of("kept", "k"))
+    path.with_name(f"{path.name}.new").write_bytes(CANARY)
+    path.with_name(f"{path.name}.new.wal").write_bytes(CANARY)
+    path.with_name(f"{path.name}.tmp").mkdir()
+    path.with_name(f"{path.name}.tmp").joinpath("spilled").write_bytes(CANARY)
+
+    with DuckDBSaver(path) as saver:
+        assert len(saver.read("kept")) == 2
+
+    assert holding(path.parent, CANARY) == []
+
+
 def test_pruning_keeps_the_newest_runs_of_each_thread(path: Path) -> None:
     with DuckDBSaver(path) as saver:
         for number in range(5):

@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from nbflow._database.files import swap_in, unusable
+from nbflow._database.files import swap_in
 from nbflow._database.parquet import BundleRow, read_parquet, write_parquet
 from nbflow._database.rows import COLUMNS, pack, unpack
 from nbflow._events import (
@@ -37,6 +37,7 @@ from nbflow._values import Payload
 from nbflow.errors import (
     InvalidBundleError,
     StoreError,
+    StoreUnavailableError,
     ThreadNotFoundError,
     UnreadableValueError,
     UsageError,
@@ -174,7 +175,10 @@ def export_bundle(
     except StoreError:
         raise  # Some of ours are OSErrors too.
     except OSError as error:
-        raise unusable(str(target), error) from error
+        raise StoreUnavailableError(
+            f"The bundle {str(target)!r} can't be written: {error.strerror}.\n"
+            "Name a file in a folder that is there and has room."
+        ) from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

@@ -36,6 +36,7 @@ from nbflow.checkpoint.duckdb import DuckDBSaver
 from nbflow.checkpoint.memory import InMemorySaver
 from nbflow.errors import (
     InvalidBundleError,
+    StoreUnavailableError,
     ThreadNotFoundError,
     UnregisteredTypeError,
     UsageError,
@@ -616,6 +617,15 @@ def test_a_bundle_never_replaces_a_file_or_a_thread(
         import_bundle(saver, bundle)
     with pytest.raises(ThreadNotFoundError):
         export_bundle(saver, "nobody", bundle)
+
+
+def test_a_place_where_no_bundle_can_be_written_is_told(
+    saver: DuckDBSaver, bundle: Path
+) -> None:
+    saver.commit(records_of(1))
+
+    with pytest.raises(StoreUnavailableError, match="Name a file in a folder that is"):
+        export_bundle(saver, "t", bundle.parent / "nowhere" / "t.zip")
 
 
 def test_a_deleted_beginning_of_a_thread_is_not_exported(

@@ -18,7 +18,7 @@ from nbflow.serde.codecs import BY_CODE
 from nbflow.serde.labels import labels_in
 from nbflow.serde.pickles import PICKLED, describe
 from nbflow.serde.redact import is_secret_name
-from nbflow.serde.registry import resolve
+from nbflow.serde.registry import is_built_in
 from nbflow.serde.standard import ORDERED, PAIRS, REDACTED
 from nbflow.serde.streams import MARK, Stream, split, write_streams
 from nbflow.serde.tree import STREAMED
@@ -186,7 +186,7 @@ class _Rewriting:
         """Return an instance of a class; a stranger's gets a tag that says so."""
         match _unpack(ext.data):
             case [str(tag), state]:
-                if self.is_foreign and not _is_built_in(tag):
+                if self.is_foreign and not is_built_in(tag):
                     tag = FOREIGN + tag.removeprefix(FOREIGN)
                 return Ext(ext.code, _pack([tag, self.walk(state, depth)]))
             case _:
@@ -219,13 +219,6 @@ class _Rewriting:
 
 def _text_of(key: Any) -> Any:
     return str(key, "utf-8", "replace") if isinstance(key, bytes) else key
-
-
-def _is_built_in(tag: str) -> bool:
-    try:
-        return resolve(tag, trusted=False) is not None
-    except (ImportError, AttributeError):
-        return True  # One of the shipped table whose library is not installed.
 
 
 def _stream(part: memoryview) -> Stream:

@@ -18,7 +18,15 @@ from nbflow.serde.kinds import find, key_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Registration", "lookup", "record", "registration_of", "resolve", "tag_of"]
+__all__ = [
+    "Registration",
+    "is_built_in",
+    "lookup",
+    "record",
+    "registration_of",
+    "resolve",
+    "tag_of",
+]
 
 T = TypeVar("T")
 
@@ -121,6 +129,14 @@ def resolve(tag: str, *, trusted: bool) -> type | None:
     if trusted or module in _ALWAYS_KNOWN:
         return find(module, qualname)
     return None
+
+
+def is_built_in(tag: str) -> bool:
+    """Return whether a tag stands for a class that also a stranger's bytes may name.
+
+    Nothing is imported to find out.
+    """
+    return tag in _SHIPPED or resolve(tag, trusted=False) is not None
 
 
 def _place(cls: type) -> str:

@@ -60,7 +60,8 @@ _SQL: Final = Grammar(
 _SIZE: Final = Grammar(
     "%workflow size",
     (),
-    "Say what each thread takes.",
+    "Say what each thread takes. Its rows count as they are stored, and a file of a "
+    "large value for each thread that shares it.",
     ("%workflow size",),
 )
 

@@ -91,3 +91,18 @@ def test_other_threads_keep_their_differences(path: Path) -> None:
         assert values_of(saver, "chat") == turns
         row_bytes = {size.thread_id: size.row_bytes for size in saver.sizes()}
         assert row_bytes["chat"] < sum(map(len, turns)) / 4
+
+
+def test_sizes_add_up_to_the_files_and_a_shared_one_counts_for_each(path: Path) -> None:
+    with DuckDBSaver(path) as saver:
+        saver.commit(run_of("one", "a", LARGE))
+        saver.commit(run_of("two", "b", LARGE[::-1]))
+        on_disk = sum(file.stat().st_size for file in files_of(path))
+
+        alone = sum(size.blob_bytes for size in saver.sizes())
+        saver.copy_thread("one", "copy")
+        found = {size.thread_id: size.blob_bytes for size in saver.sizes()}
+
+        assert alone == on_disk
+        assert found["copy"] == found["one"]
+        assert sum(file.stat().st_size for file in files_of(path)) == on_disk

@@ -43,6 +43,7 @@ from nbflow.errors import (
     UsageError,
 )
 from nbflow.serde.foreign import from_stranger, without_pickles, without_secrets
+from nbflow.serde.preview import ELLIPSIS
 from nbflow.serde.redact import is_secret_name, plain_names
 
 if TYPE_CHECKING:
@@ -276,8 +277,9 @@ def _without_secrets(record: Record, names: frozenset[str]) -> Record:
     for name in _OF_USERS:
         if held := getattr(event, name, None):
             changed[name] = _hidden(held, names)
-    if isinstance(event, TaskCalled):
-        changed["args"] = ""  # A text, in which no name tells where a value ends.
+    if isinstance(event, TaskCalled) and event.args:
+        # A text, in which no name tells where a value ends.
+        changed["args"] = ELLIPSIS
     return _changed(record, changed)
 
 

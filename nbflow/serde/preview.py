@@ -24,7 +24,7 @@ from nbflow.serde.redact import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["preview"]
+__all__ = ["ELLIPSIS", "preview"]
 
 MAX_ITEMS = 10
 MAX_NESTING = 6

@@ -11,6 +11,9 @@ from nbflow._database.run_views import CHANGES, OF_RUN, View
 
 __all__ = ["ANSWERS", "FAILURES", "INTERRUPTS", "PENDING_INTERRUPTS", "TASKS"]
 
+# What a model reports, or a stranger's bundle, may be no number that fits.
+_TOKENS: Final = "TRY_CAST(sum(TRY_CAST(usage ->> '{0}' AS BIGINT)) AS BIGINT) AS {0}"
+
 TASKS: Final = View(
     "tasks",
     "one row for each task call of a run",
@@ -76,8 +79,8 @@ TASKS: Final = View(
                     FILTER (state IN ('finished', 'failed')) AS last_ended_at,
                 arg_max(detail ->> 'text', seq) FILTER (state = 'failed') AS last_error,
                 arg_max(value_bytes, seq) FILTER (state = 'finished') AS last_bytes,
-                sum((usage ->> 'input_tokens')::BIGINT)::BIGINT AS input_tokens,
-                sum((usage ->> 'output_tokens')::BIGINT)::BIGINT AS output_tokens,
+                {_TOKENS.format("input_tokens")},
+                {_TOKENS.format("output_tokens")},
                 max(seq) FILTER (called) AS called_seq
             FROM (
                 SELECT * REPLACE (CASE kind WHEN 'Interrupted'

@@ -31,6 +31,7 @@ from nbflow._events import (
     ThreadDeleted,
 )
 from nbflow._values import Payload
+from nbflow.checkpoint.leases import held
 from nbflow.checkpoint.rewriting import copy_thread, drop_runs, keep_newest
 from nbflow.checkpoint.tuples import (
     Checkpoint,
@@ -463,13 +464,16 @@ class BaseCheckpointSaver(ABC):
 
         Raises
         ------
+        ThreadBusyError
+            A run holds it: what that still writes would stand in no thread.
         StoreError
             It could not be written. With `purge`, the bytes could not be freed;
             then the thread is invisible nevertheless.
         """
-        if self.head(thread_id) is not None:
-            at = time.time_ns() // 1000
-            self.commit([Record(thread_id, "", at, ThreadDeleted())])
+        with held(self.scope, thread_id, "its deletion"):
+            if self.head(thread_id) is not None:
+                at = time.time_ns() // 1000
+                self.commit([Record(thread_id, "", at, ThreadDeleted())])
         if purge:
             self.compact()
 

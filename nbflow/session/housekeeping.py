@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from nbflow.checkpoint.base import BaseCheckpointSaver
     from nbflow.checkpoint.duckdb import DuckDBSaver
 
 __all__ = [
@@ -171,18 +170,13 @@ def delete_thread(thread_id: str, *, purge: bool = False) -> None:
     ------
     ThreadNotFoundError
         No store of this kernel has it.
-    UsageError
-        This kernel is at work on it.
+    ThreadBusyError
+        A run is at work on it.
     StoreError
         It could not be written. With `purge`, the bytes could not be freed; then
         the thread is invisible nevertheless.
     """
     saver, _ = current_session().find_thread(thread_id)
-    if _is_at_work(saver, thread_id):
-        raise UsageError(
-            f"Thread {thread_id!r} is being worked on in this kernel.\n"
-            "Wait for it, or stop it with '%workflow cancel'."
-        )
     saver.delete_thread(thread_id, purge=purge)
 
 
@@ -387,13 +381,6 @@ def _own_store() -> DuckDBSaver:
     saver: Any = current_session().saver
     found: DuckDBSaver = saver
     return found
-
-
-def _is_at_work(saver: BaseCheckpointSaver, thread_id: str) -> bool:
-    return any(
-        handle.is_working and handle.thread_id == thread_id and handle.saver is saver
-        for handle in current_session().handles()
-    )
 
 
 def _said(done: Any) -> str:

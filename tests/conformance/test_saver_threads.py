@@ -8,8 +8,9 @@ import pytest
 
 from nbflow._events import Record, RunFinished
 from nbflow._values import Payload
+from nbflow.checkpoint.leases import held
 from nbflow.checkpoint.memory import InMemorySaver
-from nbflow.errors import StoreClosedError
+from nbflow.errors import StoreClosedError, ThreadBusyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,22 @@ def test_a_deleted_thread_can_begin_anew(
     assert head is not None
     assert (head.run_id, head.runs) == ("r2", 1)
     assert [record.run_id for record in saver.read("t")] == ["r2"]
+
+
+def test_a_thread_that_a_run_holds_is_not_deleted(
+    saver: BaseCheckpointSaver, started: Callable[..., Record]
+) -> None:
+    saver.append([started("t", "r1")])
+
+    with (
+        held(saver.scope, "t", "a test"),
+        pytest.raises(ThreadBusyError, match="held by a test"),
+    ):
+        saver.delete_thread("t", purge=True)
+
+    assert saver.head("t") is not None
+    saver.delete_thread("t", purge=True)
+    assert saver.head("t") is None
 
 
 def test_deleting_an_unknown_thread_writes_nothing(

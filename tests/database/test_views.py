@@ -328,6 +328,20 @@ def test_tasks_sum_the_tokens_of_every_outcome_and_tell_none_from_zero(
     assert found == [("a", 105, 2), ("b", None, None)]
 
 
+@pytest.mark.parametrize("tokens", [2**63, -(2**70), 2**62])
+def test_tokens_that_no_model_can_have_used_leave_the_view_usable(
+    log: Log, tokens: int
+) -> None:
+    log.add("t", "r", started("r"), called("a"), called("b"))
+    for call_id in ("a", "a", "a", "b"):
+        usage = used(tokens if call_id == "a" else 7, 1)
+        log.add("t", "r", TaskFinished(call_id, Payload(b"1"), usage=usage))
+
+    found = log.ask("SELECT call_id, input_tokens FROM tasks ORDER BY called_seq")
+
+    assert found == [("a", None), ("b", 7)]
+
+
 def test_tasks_tell_what_the_panel_tells(log: Log) -> None:
     names = itertools.count()
     over = [

@@ -14,7 +14,7 @@ from math import prod
 from operator import index
 from typing import TYPE_CHECKING, Any
 
-from nbflow.serde.codec import Codec, Refusal, library
+from nbflow.serde.codec import Codec, Refusal, given, library
 from nbflow.serde.streams import STREAM_FROM_BYTES, Stream
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ def _pick(value: Any) -> Codec:
 def _array_parts(value: Any) -> bytes | Stream:
     if value.dtype.hasobject:
         raise Refusal(value, f"its dtype {value.dtype} holds objects")
+    if value.size and not value.dtype.itemsize:
+        raise Refusal(value, f"items of its dtype {value.dtype} take no bytes")
     form, file = library("numpy.lib.format"), BytesIO()
     try:
         header = form.header_data_from_array_1_0(value)
@@ -104,6 +106,8 @@ def _array(data: memoryview) -> Any:
     if dtype.hasobject or prod(shape) * dtype.itemsize != len(body):
         raise ValueError("the array's header does not fit its bytes")
     if not len(body):
+        if prod(shape):
+            raise ValueError("the array's items take no bytes")
         if dtype.itemsize > MAX_EMPTY_ITEM_BYTES:
             raise ValueError("the items of an empty array are too large")
         return numpy.empty(shape, dtype, order)
@@ -156,7 +160,7 @@ def _object_parts(value: Any) -> list[Any]:
 
 
 def _object_array(parts: list[Any]) -> Any:
-    shape, items = parts
+    shape, items = (given(part, list) for part in parts)
     if prod(shape) != len(items) or any(size < 0 for size in shape):
         raise ValueError("the array's shape does not fit its items")
     flat = library("numpy").empty(len(items), object)
@@ -189,10 +193,11 @@ def _scalar_parts(value: Any) -> list[Any]:
 def _scalar(parts: list[Any]) -> Any:
     numpy = library("numpy")
     name, held = parts
-    if name == "text":
-        return numpy.str_(held) if isinstance(held, str) else numpy.bytes_(held)
+    if given(name, str) == "text":
+        kind = numpy.str_ if isinstance(held, str) else numpy.bytes_
+        return kind(given(held, str, bytes))
     if name == "record":
-        return held[()]
+        return given(held, numpy.ndarray)[()]
     if not _SCALAR.fullmatch(name):
         raise ValueError(f"there is no scalar of the type {name!r}")
     dtype = numpy.dtype(name)

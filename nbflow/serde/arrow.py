@@ -11,7 +11,7 @@ from hashlib import blake2b
 from struct import unpack_from
 from typing import TYPE_CHECKING, Any
 
-from nbflow.serde.codec import Codec, Refusal, library
+from nbflow.serde.codec import Codec, Refusal, given, library
 from nbflow.serde.streams import STREAM_FROM_BYTES, Stream
 
 if TYPE_CHECKING:
@@ -120,9 +120,17 @@ def _read(data: memoryview) -> tuple[Any, list[Any]]:
             raise ValueError("a compressed table is not one of nbflow's")
     stream = pyarrow.ipc.open_stream(buffer)
     batches = list(stream)
+    if sum(map(_claimed_bytes, batches)) > len(data):
+        raise ValueError("columns of the table lie over each other")
     for batch in batches:
         batch.validate(full=True)
     return stream.schema, batches
+
+
+def _claimed_bytes(batch: Any) -> int:
+    """Return what the columns take if each has bytes of its own, as written."""
+    buffers = (buffer for column in batch.columns for buffer in column.buffers())
+    return sum(buffer.size for buffer in buffers if buffer is not None)
 
 
 class _SinkFile:
@@ -251,7 +259,8 @@ def _series_parts(value: Any) -> list[Any]:
 
 def _series(parts: list[Any]) -> Any:
     name, frame = parts
-    return frame.to_series(0).alias(name)
+    polars = library("polars")
+    return given(frame, polars.DataFrame).to_series(0).alias(given(name, str))
 
 
 ARROW: tuple[Codec, ...] = (

@@ -26,6 +26,7 @@ __all__ = [
     "Refusal",
     "Step",
     "fixed",
+    "given",
     "library",
     "name_of",
 ]
@@ -65,7 +66,10 @@ class Codec(Struct, frozen=True):
         From a value to its parts; raises `Refusal` for what can't be stored.
     from_parts : callable
         From parts to a value. The parts may come from a stranger: it must not
-        import, call or allocate by what they say. It may raise anything.
+        import, call or allocate by what they say, nor go through or compare one
+        that is not what `given` says. It may raise anything.
+    parts : tuple of type, default (list,)
+        What the parts are; others that are read never come to `from_parts`.
     raw : bool, default False
         The parts are bytes, which are stored without a further wrapping.
     base : str, default ""
@@ -84,6 +88,7 @@ class Codec(Struct, frozen=True):
     types: tuple[str, ...]
     to_parts: Callable[[Any], Any]
     from_parts: Callable[[Any], Any]
+    parts: tuple[type, ...] = (list,)
     raw: bool = False
     base: str = ""
     to_canon: Callable[[Any], Any] | None = None
@@ -109,6 +114,8 @@ class Family(Struct, frozen=True):
     from_state : callable
         From a class of the family and a state to a value, without calling the
         class.
+    state : tuple of type
+        What a state is; another that is read never comes to `from_state`.
     children : callable
         The values that stand in a value, for the path to one of them.
     to_canon : callable, optional
@@ -124,6 +131,7 @@ class Family(Struct, frozen=True):
     admits: Callable[[type], bool]
     to_state: Callable[[Any], Any]
     from_state: Callable[[type, Any], Any]
+    state: tuple[type, ...]
     children: Callable[[Any], Children]
     to_canon: Callable[[Any], Any] | None = None
     shown: Callable[[Any], Any] = _same
@@ -196,6 +204,29 @@ def library(name: str) -> Any:
         raise ImportError(
             f"it needs the package {package!r}, which is not installed here"
         ) from error
+
+
+def given(part: Any, *kinds: type) -> Any:
+    """Return a part that was read if it is what is written in its place.
+
+    A few bytes can be a range, an index or an array of any length. So what is gone
+    through must be of a kind that is as long as its bytes, and what is compared of
+    one that compares as a whole.
+
+    Raises
+    ------
+    TypeError
+        It is of another kind.
+
+    Examples
+    --------
+    >>> given([1, 2], list)
+    [1, 2]
+    """
+    if not isinstance(part, kinds):
+        names = " or ".join(map(name_of, kinds))
+        raise TypeError(f"a {name_of(type(part))} stands where a {names} belongs")
+    return part
 
 
 def fixed(value: Any) -> Callable[[Any], Any]:

@@ -11,7 +11,7 @@ import builtins
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import ReplayedTaskError
-from nbflow.serde.codec import Attempt, library, name_of
+from nbflow.serde.codec import Attempt, given, library, name_of
 from nbflow.serde.preview import preview
 
 if TYPE_CHECKING:
@@ -81,15 +81,18 @@ def exception_steps(value: BaseException) -> Children:
 
 def exception(cls: type, state: dict[str, Any]) -> BaseException:
     """Return an exception of a class from what was kept of it."""
-    native = _native_type(cls)
+    native, args = _native_type(cls), given(state["args"], list)
+    if issubclass(native, SyntaxError | BaseExceptionGroup):
+        for second in args[1:2]:  # which these go through
+            given(second, list, tuple)
     try:
-        value: BaseException = native.__new__(cls, *state["args"])
-        native.__init__(value, *state["args"])
+        value: BaseException = native.__new__(cls, *args)
+        native.__init__(value, *args)
     except (TypeError, ValueError):
         # The class's native base has changed since, or a text stands where it
         # wants what could not be stored.
         return replayed(f"{cls.__module__}:{cls.__qualname__}", state)
-    value.__dict__.update(state["own"])
+    value.__dict__.update(given(state["own"], dict))
     for base, names in _NATIVE_ATTRIBUTES:
         for name in names if issubclass(native, base) else ():
             vars(base)[name].__set__(value, state["native"][name])
@@ -105,11 +108,11 @@ def replayed(tag: str, state: dict[str, Any]) -> ReplayedTaskError:
 
 
 def _furnished(value: BaseException, state: dict[str, Any]) -> BaseException:
-    for note in state["notes"]:
+    for note in given(state["notes"], list):
         value.add_note(note)
     value.__dict__[TRACEBACK] = str(state["traceback"])
     if state["cause"] is not None:
-        name, text = state["cause"]
+        name, text = given(state["cause"], list)
         value.__cause__ = ReplayedTaskError(str(name), str(text))
     return value
 

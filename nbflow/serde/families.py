@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from msgspec import Struct
 
 from nbflow.serde import failures
-from nbflow.serde.codec import Family, Opaque, Refusal
+from nbflow.serde.codec import Family, Opaque, Refusal, given
 from nbflow.serde.kinds import key_of
 from nbflow.serde.registry import lookup, registration_of, tag_of
 
@@ -178,8 +178,8 @@ def _model_canon(value: Any) -> list[Any]:
 
 
 def _model_shown(state: list[Any]) -> dict[str, Any]:
-    held, _, extra, _ = state
-    return {**held, **(extra or {})}
+    held, _, extra, _ = given(state, list)
+    return {**given(held, dict), **given(extra or {}, dict)}
 
 
 def _model_steps(value: Any) -> list[tuple[str, Any]]:
@@ -188,7 +188,9 @@ def _model_steps(value: Any) -> list[tuple[str, Any]]:
 
 
 def _model(cls: Any, state: list[Any]) -> Any:
-    held, given, extra, private = state
+    held, names, extra, private = state
+    for part in (held, extra or {}, private or {}):
+        given(part, dict)
     for name, field in cls.model_fields.items():
         if name not in held and not field.is_required():
             held[name] = field.get_default(
@@ -197,7 +199,7 @@ def _model(cls: Any, state: list[Any]) -> Any:
     value: Any = object.__new__(cls)
     # What pydantic itself does for a copy: the four slots, and no validator.
     object.__setattr__(value, "__dict__", held)
-    object.__setattr__(value, "__pydantic_fields_set__", set(given))
+    object.__setattr__(value, "__pydantic_fields_set__", set(given(names, list)))
     object.__setattr__(value, "__pydantic_extra__", extra)
     object.__setattr__(value, "__pydantic_private__", private)
     return value
@@ -230,6 +232,7 @@ REGISTERED = Family(
     _is_registered,
     _registered_state,
     _registered,
+    (object,),
     lambda value: (("(the encoded form of {})", _registered_state(value)),),
 )
 FAMILIES: tuple[Family, ...] = (
@@ -239,16 +242,18 @@ FAMILIES: tuple[Family, ...] = (
         failures.is_exception,
         failures.exception_state,
         failures.exception,
+        (dict,),
         failures.exception_steps,
         to_canon=failures.exception_canon,
         without_class=failures.replayed,
     ),
-    Family(40, _is_enum, _enum_state, _enum, lambda _: ()),
+    Family(40, _is_enum, _enum_state, _enum, (str, int), lambda _: ()),
     Family(
         42,
         _is_named_tuple,
         _named_tuple_state,
         _named_tuple,
+        (dict,),
         lambda value: _attribute_steps(_named_tuple_state(value)),
     ),
     Family(
@@ -256,6 +261,7 @@ FAMILIES: tuple[Family, ...] = (
         _is_model,
         _model_state,
         _model,
+        (list,),
         _model_steps,
         to_canon=_model_canon,
         shown=_model_shown,
@@ -265,6 +271,7 @@ FAMILIES: tuple[Family, ...] = (
         _is_dataclass,
         _dataclass_state,
         _dataclass,
+        (dict,),
         lambda value: _attribute_steps(_dataclass_state(value)),
         to_canon=_dataclass_canon,
     ),

@@ -7,10 +7,11 @@ any kind are kept, since the table's columns are named by position.
 
 from __future__ import annotations
 
+from datetime import tzinfo
 from typing import Any
 
 from nbflow.serde.arrow import digest_table
-from nbflow.serde.codec import Codec, Refusal, library
+from nbflow.serde.codec import Codec, Refusal, given, library
 from nbflow.serde.preview import preview
 
 __all__ = ["FRAMES"]
@@ -49,7 +50,7 @@ def _dtype_parts(dtype: Any) -> list[Any] | None:
 def _dtype(parts: list[Any], stored: Any) -> Any:
     """Return a dtype from what was stored and the type of its Arrow column."""
     pandas = library("pandas")
-    kind, *details = parts
+    kind, *details = (given(part, str, bool, tzinfo) for part in given(parts, list))
     dtype: Any
     match kind, details:
         case "numpy", [str(name)]:
@@ -99,11 +100,12 @@ def _column_parts(arrays: list[Any], owner: Any) -> list[Any]:
 
 
 def _columns(parts: list[Any]) -> list[Any]:
-    dtypes, table, held = parts
-    arrays = {place: _other_array(other) for place, other in held.items()}
+    dtypes, table, held = given(parts, list)
+    arrays = {place: _other_array(other) for place, other in given(held, dict).items()}
     if table is not None:
+        columns = given(table, library("pyarrow").Table).columns
         for (place, described), column in zip(
-            dtypes.items(), table.columns, strict=True
+            given(dtypes, dict).items(), columns, strict=True
         ):
             arrays[place] = _from_arrow(_dtype(described, column.type), column)
     return [arrays[place] for place in range(len(arrays))]
@@ -119,12 +121,26 @@ def _to_arrow(array: Any, owner: Any) -> Any:
 
 def _from_arrow(dtype: Any, column: Any) -> Any:
     numpy, pyarrow = library("numpy"), library("pyarrow")
-    if hasattr(dtype, "__from_arrow__"):
-        return dtype.__from_arrow__(column)
-    # A type without buffers could claim any number of rows.
-    if column.type != pyarrow.from_numpy_dtype(dtype):
-        raise ValueError("a column does not fit its dtype")
-    return numpy.array(column.to_numpy(), dtype)
+    if isinstance(dtype, numpy.dtype):
+        if column.type != pyarrow.from_numpy_dtype(dtype):
+            raise ValueError("a column does not fit its dtype")
+        return numpy.array(column.to_numpy(), dtype)
+    if not isinstance(dtype, library("pandas").ArrowDtype):
+        _refuse_unfolding(getattr(column.type, "storage_type", column.type))
+    return dtype.__from_arrow__(column)
+
+
+def _refuse_unfolding(kind: Any) -> None:
+    """Raise for a type whose values may take more room than their bytes.
+
+    A type without buffers can claim any number of rows, and texts of a dictionary
+    stand there once for many rows.
+    """
+    types = library("pyarrow").types
+    if not (
+        types.is_primitive(kind) or types.is_string(kind) or types.is_large_string(kind)
+    ):
+        raise ValueError(f"a column of the type {kind} does not fit its dtype")
 
 
 def _other_column(array: Any, owner: Any, place: int) -> Any:
@@ -133,17 +149,31 @@ def _other_column(array: Any, owner: Any, place: int) -> Any:
     if isinstance(array.dtype, pandas.CategoricalDtype):
         return array
     if isinstance(array.dtype, pandas.IntervalDtype):
-        return [array.dtype.closed, array.left, array.right]
+        return [array.dtype.closed, _plain(array.left), _plain(array.right)]
     if isinstance(array, library("numpy").ndarray):
         return array
     where = f"its column {preview(owner.columns[place])}" if owner.ndim > 1 else "it"
     raise Refusal(owner, f"{where} is of the dtype {array.dtype}")
 
 
+def _plain(index: Any) -> Any:
+    """Return an index that is stored item by item, not by its ends."""
+    pandas = library("pandas")
+    is_range = isinstance(index, pandas.RangeIndex)
+    return pandas.Index(index.to_numpy()) if is_range else index
+
+
 def _other_array(held: Any) -> Any:
+    pandas, numpy = library("pandas"), library("numpy")
     if isinstance(held, list):
-        closed, left, right = held
-        return library("pandas").arrays.IntervalArray.from_arrays(left, right, closed)
+        closed, *ends = held
+        for end in ends:
+            given(end, pandas.Index)
+            if isinstance(end, pandas.RangeIndex):
+                raise TypeError("the ends of intervals are a range")
+        return pandas.arrays.IntervalArray.from_arrays(*ends, closed=given(closed, str))
+    if given(held, numpy.ndarray, pandas.Categorical).ndim != 1:
+        raise ValueError("a column is no row of values")
     return held
 
 
@@ -183,13 +213,15 @@ def _frame_parts(value: Any) -> list[Any]:
 def _frame(parts: list[Any]) -> Any:
     columns, index, held, attributes = parts
     pandas = library("pandas")
+    given(index, pandas.Index)
+    given(attributes, dict)
     # By dtype, since pandas makes texts of an array of objects that are texts.
     series = {
         place: pandas.Series(array, index, array.dtype, copy=False)
         for place, array in enumerate(_columns(held))
     }
     frame = pandas.DataFrame(series, index=index, copy=False)
-    frame.columns = columns
+    frame.columns = given(columns, pandas.Index)
     frame.attrs = attributes
     return frame
 
@@ -225,8 +257,10 @@ def _series_parts(value: Any) -> list[Any]:
 def _series(parts: list[Any]) -> Any:
     name, index, held, attributes = parts
     (array,) = _columns(held)
-    series = library("pandas").Series(array, index, array.dtype, name, copy=False)
-    series.attrs = attributes
+    pandas = library("pandas")
+    given(index, pandas.Index)
+    series = pandas.Series(array, index, array.dtype, name, copy=False)
+    series.attrs = given(attributes, dict)
     return series
 
 
@@ -278,7 +312,8 @@ def _range_index_parts(value: Any) -> list[Any]:
 
 
 def _range_index(parts: list[Any]) -> Any:
-    name, start, stop, step = parts
+    name, *ends = parts
+    start, stop, step = (given(end, int) for end in ends)
     return library("pandas").RangeIndex(start, stop, step, name=name)
 
 
@@ -288,8 +323,22 @@ def _multi_index_parts(value: Any) -> list[Any]:
 
 
 def _multi_index(parts: list[Any]) -> Any:
-    names, levels, codes = parts
-    return library("pandas").MultiIndex(levels, codes, names=names)
+    names, levels, codes = (given(part, list) for part in parts)
+    for level, places in zip(levels, codes, strict=True):
+        _refuse_misplaced(level, places, len(codes[0]))
+    pandas = library("pandas")
+    return pandas.MultiIndex(levels, codes, names=names, verify_integrity=False)
+
+
+def _refuse_misplaced(level: Any, places: Any, rows: int) -> None:
+    """Raise unless places stand in a level; pandas looks at each label of it."""
+    given(level, library("pandas").Index)
+    if given(places, library("numpy").ndarray).shape != (rows,):
+        raise ValueError("the levels of an index are not of one length")
+    if places.dtype.kind != "i" or not level.is_unique:
+        raise ValueError("a level of an index is not one")
+    if rows and not -1 <= places.min() <= places.max() < len(level):
+        raise ValueError("an index has labels that its level lacks")
 
 
 # Categories and scalars
@@ -303,7 +352,11 @@ def _categorical_parts(value: Any) -> list[Any]:
 def _categorical(parts: list[Any]) -> Any:
     codes, categories, ordered = parts
     pandas = library("pandas")
-    return pandas.Categorical.from_codes(codes, categories, ordered=ordered)
+    if given(codes, library("numpy").ndarray).ndim != 1:
+        raise ValueError("the codes of categories are no row of numbers")
+    return pandas.Categorical.from_codes(
+        codes, given(categories, pandas.Index), ordered=given(ordered, bool)
+    )
 
 
 def _timestamp_parts(value: Any) -> list[Any]:
@@ -321,7 +374,7 @@ def _timedelta(part: Any) -> Any:
 
 
 def _scalar64(value: Any, kind: str) -> Any:
-    if value.dtype.kind != kind:
+    if given(value, library("numpy").generic).dtype.kind != kind:
         raise ValueError("a time is of another type than it says")
     return value
 
@@ -332,7 +385,9 @@ def _period_parts(value: Any) -> list[Any]:
 
 def _period(parts: list[Any]) -> Any:
     ordinal, frequency = parts
-    return library("pandas").Period(ordinal=ordinal, freq=frequency)
+    return library("pandas").Period(
+        ordinal=given(ordinal, int), freq=given(frequency, str)
+    )
 
 
 def _interval(parts: list[Any]) -> Any:
@@ -391,12 +446,13 @@ FRAMES: tuple[Codec, ...] = (
         children=lambda value: (("{}.categories", value.categories),),
     ),
     Codec(76, ("pandas:Timestamp",), _timestamp_parts, _timestamp),
-    Codec(77, ("pandas:Timedelta",), lambda value: value.asm8, _timedelta),
+    Codec(77, ("pandas:Timedelta",), lambda value: value.asm8, _timedelta, (object,)),
     Codec(
         78,
         ("pandas:NaTType", "pandas:NAType"),
         lambda value: type(value).__name__,
         _missing,
+        (str,),
     ),
     Codec(79, ("pandas:Period",), _period_parts, _period),
     Codec(

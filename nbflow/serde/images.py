@@ -5,7 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Any
 
-from nbflow.serde.codec import Codec, Refusal, library
+from nbflow.serde.codec import Codec, Refusal, given, library
 
 __all__ = ["IMAGES"]
 
@@ -20,6 +20,8 @@ def _is_png(mode: str, size: tuple[int, int]) -> bool:
 
 def _image_parts(value: Any) -> list[Any]:
     palette = value.palette
+    if not all(value.size):
+        raise Refusal(value, "it has no pixels")
     return [
         value.mode,
         list(value.size),
@@ -37,14 +39,17 @@ def _png(value: Any) -> bytes:
 
 
 def _image(parts: list[Any]) -> Any:
-    mode, (width, height), pixels, palette, info = parts
+    mode, size, pixels, palette, info = parts
+    width, height = (given(side, int) for side in given(size, list))
+    given(pixels, bytes)
     if _is_png(mode, (width, height)):
         image = _from_png(mode, (width, height), pixels)
     else:
         image = _from_bytes(mode, (width, height), pixels)
     if palette is not None:
-        image.putpalette(palette[1], palette[0])
-    image.info = dict(info)
+        form, colours = given(palette, list)
+        image.putpalette(given(colours, bytes), given(form, str))
+    image.info = dict(given(info, dict))
     return image
 
 
@@ -65,6 +70,8 @@ def _from_bytes(mode: str, size: tuple[int, int], pixels: bytes) -> Any:
     width, height = size
     # Eight pixels say how many bytes one takes; rows of bits are filled up.
     eight = len(pillow.new(mode, (8, 1)).tobytes())
+    if not width or not height:
+        raise ValueError("the image has no pixels")
     exact = -(-width // 8) * height if mode == "1" else eight * width * height // 8
     if min(size) < 0 or exact != len(pixels):
         raise ValueError("the image's size does not fit its bytes")

@@ -13,7 +13,7 @@ from functools import cache, partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from nbflow.serde.codec import Codec, Refusal, fixed, library, name_of
+from nbflow.serde.codec import Codec, Refusal, fixed, given, library, name_of
 from nbflow.serde.preview import preview
 from nbflow.serde.redact import Redacted
 
@@ -92,7 +92,7 @@ def _defaultdict_parts(value: defaultdict[Any, Any]) -> list[Any]:
 
 def _defaultdict(parts: list[Any]) -> defaultdict[Any, Any]:
     name, items = parts
-    return defaultdict(None if name is None else _FACTORIES[name], items)
+    return defaultdict(None if name is None else _FACTORIES[name], given(items, dict))
 
 
 # Numbers and texts
@@ -124,7 +124,7 @@ def _fraction(parts: list[int]) -> Any:
 
 def _pattern(parts: list[Any]) -> Any:
     pattern, flags = parts
-    return re.compile(pattern, flags & ~re.DEBUG)
+    return re.compile(pattern, given(flags, int) & ~re.DEBUG)
 
 
 # Days and times
@@ -199,7 +199,7 @@ def _path_parts(value: Any) -> list[str]:
 
 def _path(parts: list[str]) -> Any:
     name, text = parts
-    if name not in _PATHS or not isinstance(text, str):
+    if given(name, str) not in _PATHS or not isinstance(text, str):
         raise ValueError(f"there is no path of the kind {name!r}")
     pathlib = library("pathlib")
     if name == type(pathlib.Path()).__name__:
@@ -265,8 +265,15 @@ STANDARD: tuple[Codec, ...] = (
             (f"{{}}.{name}", getattr(value, name)) for name in ("start", "stop", "step")
         ),
     ),
-    Codec(12, ("datetime:datetime",), _datetime_parts, _datetime, children=_zoned),
-    Codec(13, ("datetime:date",), date.isoformat, date.fromisoformat),
+    Codec(
+        12,
+        ("datetime:datetime",),
+        _datetime_parts,
+        _datetime,
+        (list, str),
+        children=_zoned,
+    ),
+    Codec(13, ("datetime:date",), date.isoformat, date.fromisoformat, (str,)),
     Codec(14, ("datetime:time",), _time_parts, _time, children=_zoned),
     Codec(
         15,
@@ -275,12 +282,13 @@ STANDARD: tuple[Codec, ...] = (
         lambda parts: timedelta(*parts),
     ),
     Codec(16, ("datetime:timezone",), _offset_parts, lambda parts: timezone(*parts)),
-    Codec(17, ("zoneinfo:ZoneInfo",), _zone_parts, _zone),
+    Codec(17, ("zoneinfo:ZoneInfo",), _zone_parts, _zone, (str,)),
     Codec(
         20,
         ("decimal:Decimal",),
         str,
         lambda text: library("decimal").Decimal(text),
+        (str,),
     ),
     Codec(21, ("fractions:Fraction",), _fraction_parts, _fraction),
     Codec(22, ("uuid:UUID",), lambda value: value.bytes, _uuid, raw=True),
@@ -319,8 +327,8 @@ STANDARD: tuple[Codec, ...] = (
         _defaultdict,
         children=entries,
     ),
-    Codec(33, ("collections:Counter",), dict, Counter, children=entries),
-    Codec(REDACTED, ("nbflow:Redacted",), _redacted_parts, Redacted),
-    Codec(51, ("nbflow:Unset",), fixed(None), _unset),
+    Codec(33, ("collections:Counter",), dict, Counter, (dict,), children=entries),
+    Codec(REDACTED, ("nbflow:Redacted",), _redacted_parts, Redacted, (str,)),
+    Codec(51, ("nbflow:Unset",), fixed(None), _unset, (type(None),)),
 )
 """One line for each type; see `nbflow.serde.codec.Codec`."""

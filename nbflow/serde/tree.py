@@ -30,6 +30,7 @@ from nbflow.serde.codec import (
     Family,
     Opaque,
     Refusal,
+    given,
     name_of,
 )
 from nbflow.serde.codecs import BY_CODE, known
@@ -459,6 +460,8 @@ class _Reading:
         if codec.own_store_only and not self.trusted:
             return self.unknown(codec.types[0], parts)
         try:
+            if type(parts) not in codec.parts and not codec.raw:
+                given(parts, *codec.parts)
             return codec.from_parts(parts)
         except Exception as error:  # noqa: BLE001 - constructors given what was read
             name = (codec.types or (codec.base or "array of objects",))[0]
@@ -484,9 +487,9 @@ class _Reading:
         try:
             cls = resolve(tag, trusted=self.trusted)
             if cls is not None and family.admits(cls):
-                return family.from_state(cls, state)
+                return family.from_state(cls, given(state, *family.state))
             if family.without_class is not None:
-                return family.without_class(tag, state)
+                return family.without_class(tag, given(state, *family.state))
             if self.opaque:
                 return Opaque(tag, family.shown(state))
         except Exception as error:  # noqa: BLE001 - the class may have changed

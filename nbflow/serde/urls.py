@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbflow.serde.codec import Codec, library
+from nbflow.serde.codec import Codec, given, library
 
 __all__ = ["URLS"]
 
@@ -20,7 +20,7 @@ def _url_parts(value: Any) -> list[str]:
 
 def _url(parts: list[str]) -> Any:
     name, text = parts
-    if name == "Url":
+    if given(name, str) == "Url":
         return library("pydantic_core").Url(text)
     if name not in _NAMES:
         raise ValueError(f"there is no URL of the kind {name!r}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import struct
 import sys
 import time
 import tracemalloc
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -179,7 +181,116 @@ def _claimed_column() -> bytes:
     return pack([columns, index, held, {}])
 
 
+MANY = 5_000_000
+"""Enough to be noticed if something is made of each, and not to fill a computer."""
+
+RANGE = Ext(9, pack([0, MANY, 1]))
+LABELS = Ext(73, pack([None, 0, MANY, 1]))
+NUMBER = msgspec.msgpack.decode(encode(np.float64(1)))
+ROWS = Ext(60, _npy("'<f8'", f"({MANY}, 0)"))
+
+
+def _nothings() -> Ext:
+    table = pa.table({"0": pa.nulls(MANY)})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return Ext(85, bytes(sink.getvalue()))
+
+
+def _repeated_texts() -> Ext:
+    column = pa.array(["x" * 1000]).dictionary_encode().take(pa.array([0] * 50_000))
+    table = pa.table({"0": column})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return Ext(85, bytes(sink.getvalue()))
+
+
+def _columns_over_each_other() -> bytes:
+    """Return a frame of many columns, all of them in the bytes of the first."""
+    count, rows, size = 40, 10_000, 80_000
+    numbers = [pa.array(np.arange(rows))] * count
+    table = pa.table(numbers, [str(n) for n in range(count)])
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    data = bytes(sink.getvalue())
+    for n in range(1, count):  # where its validity and its numbers stand
+        place = struct.pack("<4q", n * size, 0, n * size, size)
+        data = data.replace(place, struct.pack("<4q", 0, 0, 0, size))
+    data = data.replace(struct.pack("<q", count * size), struct.pack("<q", size))
+    lies = Ext(85, data[: -8 - (count - 1) * size] + data[-8:])
+    labels = [Ext(73, pack([None, 0, length, 1])) for length in (count, rows)]
+    dtypes = {n: ["numpy", "<i8"] for n in range(count)}
+    return pack(Ext(70, pack([*labels, [dtypes, lies, {}], {}])))
+
+
+def _series(dtype: list[Any], table: Any) -> bytes:
+    return pack(Ext(71, pack([None, LABELS, [{0: dtype}, table, {}], {}])))
+
+
+def _column(held: Any, code: int = 71) -> bytes:
+    index = None if code == 72 else LABELS
+    return pack(Ext(code, pack([None, index, [{}, None, {0: held}], {}][: 75 - code])))
+
+
+def _failure(name: str, args: Any) -> bytes:
+    kept = {"args": args, "own": {}, "native": {}, "notes": [], "cause": None}
+    return pack(Ext(44, pack([name, kept | {"text": "", "traceback": ""}])))
+
+
+GONE_THROUGH: dict[str, Callable[[], bytes]] = {
+    **{
+        f"a range as the parts of {code}": partial(pack, Ext(code, pack(RANGE)))
+        for code in (1, 2, 3, 7, 8, 9, 10, 15, 16, 30, 31, 33)
+    },
+    "rows without items as a tuple": lambda: pack(Ext(1, pack(ROWS))),
+    "a range as items of an array": lambda: pack(Ext(61, pack([[MANY], RANGE]))),
+    "a range as a text": lambda: pack(Ext(62, pack(["text", RANGE]))),
+    "items without bytes": lambda: pack(Ext(60, _npy("'V0'", f"({MANY},)"))),
+    "texts without bytes": lambda: pack(Ext(60, _npy("'S0'", f"({MANY},)"))),
+    "a number for a whole column": lambda: _column(NUMBER),
+    "a point for a whole column": lambda: _column(
+        Ext(60, _npy("'<f8'", "()") + bytes(8))
+    ),
+    "labels as a column": lambda: _column(LABELS),
+    "labels as an index": lambda: _column(LABELS, 72),
+    "labels as ends of intervals": lambda: _column(["left", LABELS, LABELS], 72),
+    "labels as codes": lambda: pack(Ext(75, pack([LABELS, LABELS, False]))),
+    "labels that no code needs": lambda: pack(
+        Ext(74, pack([[None], [LABELS], [LABELS]]))
+    ),
+    "nothings as numbers": lambda: _series(["masked", "Int8"], _nothings()),
+    "nothings as texts": lambda: _series(["string", "python", False], _nothings()),
+    "nothings as times": lambda: _series(
+        ["zoned", "ns", Ext(17, pack("UTC"))], _nothings()
+    ),
+    "nothings as periods": lambda: _series(["period", "M"], _nothings()),
+    "texts of a dictionary": lambda: _series(
+        ["string", "python", False], _repeated_texts()
+    ),
+    "columns that lie over each other": _columns_over_each_other,
+    "an image without pixels": lambda: pack(
+        Ext(95, pack(["F", [0, MANY], b"", None, {}]))
+    ),
+    "labels as a dtype": lambda: _series([LABELS], _nothings()),
+    "a range as pixels": lambda: pack(Ext(95, pack(["F", [MANY, 1], RANGE, None, {}]))),
+    "labels as a side": lambda: pack(Ext(95, pack(["L", [LABELS, 1], b"", None, {}]))),
+    "a range as arguments": lambda: _failure("builtins:ValueError", RANGE),
+    "a range of errors": lambda: _failure("builtins:ExceptionGroup", ["x", RANGE]),
+    "a range of places": lambda: _failure("builtins:SyntaxError", ["x", RANGE]),
+    "a range of fields": lambda: pack(
+        Ext(43, pack(["langchain:HumanMessage", [{}, RANGE, None, None]]))
+    ),
+    "labels as fields": lambda: pack(
+        Ext(43, pack(["langchain:HumanMessage", [LABELS, [], None, None]]))
+    ),
+}
+"""What is short and has a length all the same, where a codec goes through its parts."""
+
 BOMBS: dict[str, Callable[[], bytes]] = {
+    **GONE_THROUGH,
     "nested lists": _nested_lists,
     "nested extensions": _nested_extensions,
     "a list that claims to be long": lambda: b"\xdd\xff\xff\xff\xff",

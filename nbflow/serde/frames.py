@@ -283,9 +283,8 @@ def _series_steps(value: Any) -> Any:
 
 
 def _index_parts(value: Any) -> list[Any]:
-    frequency = getattr(value, "freq", None)
-    freqstr = None if frequency is None else frequency.freqstr
-    return [value.name, freqstr, _column_parts([_array_of(value)], value)]
+    held = _column_parts([_array_of(value)], value)
+    return [value.name, _frequency_parts(value), held]
 
 
 def _index(parts: list[Any]) -> Any:
@@ -294,8 +293,36 @@ def _index(parts: list[Any]) -> Any:
     (array,) = _columns(held)
     index = pandas.Index(array, dtype=array.dtype, name=name, copy=False)
     if frequency is not None and not isinstance(index, pandas.PeriodIndex):
-        index.freq = frequency
+        index.freq = _frequency(frequency)
     return index
+
+
+def _frequency_parts(index: Any) -> Any:
+    """Return the name of an index's frequency, or what makes one without a name."""
+    frequency = getattr(index, "freq", None)
+    if frequency is None:
+        return None
+    pandas = library("pandas")
+    try:
+        if type(frequency) is pandas.DateOffset:
+            # Slices of such an index have a frequency that pandas itself refuses.
+            index.view().freq = frequency
+            return [frequency.n, frequency.normalize, frequency.kwds]
+        if pandas.tseries.frequencies.to_offset(frequency.freqstr) == frequency:
+            return frequency.freqstr
+    except ValueError:
+        pass
+    why = f"its frequency {frequency!r} can't be stored; set its freq to None"
+    raise Refusal(index, why)
+
+
+def _frequency(parts: Any) -> Any:
+    if isinstance(parts, str):
+        return parts
+    count, normalize, steps = given(parts, list)
+    sizes = {name: given(size, int) for name, size in given(steps, dict).items()}
+    pandas = library("pandas")
+    return pandas.DateOffset(given(count, int), given(normalize, bool), **sizes)
 
 
 def _index_canon(value: Any) -> list[Any]:

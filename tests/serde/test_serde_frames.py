@@ -211,6 +211,9 @@ INDEXES = [
     pd.Index([1, None], dtype="Int64"),
     pd.date_range("2020", periods=3, freq="MS"),
     pd.date_range("2020", periods=3, tz="Europe/Berlin"),
+    pd.date_range("2020", periods=3, freq=pd.DateOffset(months=1)),
+    pd.date_range("2020", periods=3, freq=2 * pd.DateOffset(days=1, hours=2)),
+    pd.date_range("2020", periods=3, freq=pd.offsets.FY5253(weekday=4)),
     pd.timedelta_range("1D", periods=3, freq="D"),
     pd.period_range("2020", periods=2, freq="M"),
     pd.interval_range(0, 3, closed="left"),
@@ -226,6 +229,29 @@ def test_an_index_comes_back_with_its_frequency(index: Any) -> None:
     assert_index_equal(back, index, exact=True)
     assert getattr(back, "freq", None) == getattr(index, "freq", None)
     assert fingerprint_exact(back) == fingerprint_exact(index) is not None
+
+
+UNEVEN = pd.DateOffset(months=1, days=2)
+HOLIDAY = pd.offsets.CustomBusinessDay(holidays=["2024-01-02"])
+ODD_INDEXES = [
+    pd.date_range("2024", periods=5, freq=HOLIDAY),
+    pd.date_range("2024", periods=5, freq=pd.offsets.BusinessHour(start="10:00")),
+    pd.date_range("2024", periods=5, freq=pd.offsets.Easter()),
+    pd.date_range("2024-02-29", periods=5, freq=UNEVEN)[::2],
+]
+
+
+@pytest.mark.parametrize("index", ODD_INDEXES, ids=lambda it: type(it.freq).__name__)
+def test_an_index_whose_frequency_would_be_lost_is_refused_with_the_way_out(
+    index: Any,
+) -> None:
+    with pytest.raises(UnstorableValueError, match="set its freq to None") as caught:
+        encode({"x": pd.Series(1, index)}, root="result")
+
+    index.freq = None
+    back = decode(encode(index))
+    assert caught.value.path == "result['x'].index"
+    assert_index_equal(back, index, exact=True)
 
 
 def _table() -> pa.Table:

@@ -233,7 +233,7 @@ def _to_arrow(value: Any, plain: Any) -> Any:
     """Return a polars frame as a table, if all its types survive the way."""
     _pyarrow(value)
     with _no_panic():
-        back = library("polars").from_arrow(value.clear().to_arrow())
+        back = _from_arrow(value.clear().to_arrow())
     if back.schema != value.schema:
         lost = next(n for n, kind in value.schema.items() if back.schema.get(n) != kind)
         raise Refusal(value, f"its column {lost!r} has a type that Arrow lacks")
@@ -243,7 +243,14 @@ def _to_arrow(value: Any, plain: Any) -> Any:
 def _frame(data: memoryview) -> Any:
     table = read_table(data)
     with _no_panic():
-        return library("polars").from_arrow(table)
+        return _from_arrow(table)
+
+
+def _from_arrow(table: Any) -> Any:
+    frame = library("polars").from_arrow(table)
+    if frame.columns != table.column_names:  # polars gives another name to ""
+        frame.columns = table.column_names
+    return frame
 
 
 def _frame_canon(value: Any) -> list[Any]:

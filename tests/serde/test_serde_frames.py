@@ -357,6 +357,16 @@ def test_a_polars_frame_comes_back_equal() -> None:
     assert decode(encode(frame)).schema == frame.schema
 
 
+def test_a_polars_column_without_a_name_keeps_none() -> None:
+    pl = pytest.importorskip("polars")
+    frame = pl.read_csv(b",x\n0,a\n1,b\n")  # what pandas wrote with its index
+
+    back = decode(encode(frame))
+
+    assert back.columns == ["", "x"]
+    assert back.equals(frame)
+
+
 def test_what_a_polars_frame_can_not_keep_is_refused() -> None:
     pl = pytest.importorskip("polars")
     objects = pl.DataFrame({"x": pl.Series([object()], dtype=pl.Object)})

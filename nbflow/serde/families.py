@@ -141,7 +141,11 @@ def _is_enum(cls: type) -> bool:
 
 
 def _enum_state(value: Any) -> str | int:
-    return value._value_ if isinstance(value, Flag) else value._name_
+    if isinstance(value, Flag):
+        return int(value._value_)
+    if type(value)._member_map_.get(value._name_) is not value:
+        raise Refusal(value, "it is none of the members of its class")
+    return str(value._name_)
 
 
 def _enum(cls: Any, state: str | int) -> Any:

@@ -207,11 +207,21 @@ def _frame_parts(value: Any) -> list[Any]:
         value.index,
         _column_parts(_arrays_of(value), value),
         value.attrs,
+        *_flags(value),
     ]
 
 
+def _flags(value: Any) -> list[Any]:
+    """Return what a frame or series is told not to be, if anything."""
+    return [] if value.flags.allows_duplicate_labels else [False]
+
+
+def _flagged(value: Any, flags: list[Any]) -> Any:
+    return value if not flags else value.set_flags(allows_duplicate_labels=False)
+
+
 def _frame(parts: list[Any]) -> Any:
-    columns, index, held, attributes = parts
+    columns, index, held, attributes, *flags = parts
     pandas = library("pandas")
     given(index, pandas.Index)
     given(attributes, dict)
@@ -223,7 +233,7 @@ def _frame(parts: list[Any]) -> Any:
     frame = pandas.DataFrame(series, index=index, copy=False)
     frame.columns = given(columns, pandas.Index)
     frame.attrs = attributes
-    return frame
+    return _flagged(frame, flags)
 
 
 def _frame_canon(value: Any) -> list[Any]:
@@ -251,17 +261,18 @@ def _series_parts(value: Any) -> list[Any]:
         value.index,
         _column_parts([_array_of(value)], value),
         value.attrs,
+        *_flags(value),
     ]
 
 
 def _series(parts: list[Any]) -> Any:
-    name, index, held, attributes = parts
+    name, index, held, attributes, *flags = parts
     (array,) = _columns(held)
     pandas = library("pandas")
     given(index, pandas.Index)
     series = pandas.Series(array, index, array.dtype, name, copy=False)
     series.attrs = given(attributes, dict)
-    return series
+    return _flagged(series, flags)
 
 
 def _series_canon(value: Any) -> list[Any]:

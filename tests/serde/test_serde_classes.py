@@ -13,7 +13,11 @@ import pytest
 from pydantic import BaseModel, ConfigDict, HttpUrl, PrivateAttr, RootModel
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-from nbflow.errors import UnreadableValueError, UnregisteredTypeError
+from nbflow.errors import (
+    UnreadableValueError,
+    UnregisteredTypeError,
+    UnstorableValueError,
+)
 from nbflow.serde import (
     Opaque,
     decode,
@@ -202,6 +206,25 @@ def test_a_model_keeps_which_fields_were_set_and_its_private_attributes() -> Non
 def test_an_enumeration_comes_back_as_the_very_member() -> None:
     assert decode(encode([Color.ALSO_RED, Right.WRITE])) == [Color.RED, Right.WRITE]
     assert decode(encode(Color.RED)) is Color.RED
+
+
+class Answer(enum.Enum):
+    """An enumeration that makes up members."""
+
+    NO = 0
+
+    @classmethod
+    def _missing_(cls, value: object) -> Any:
+        made_up: Any = object.__new__(cls)
+        made_up._name_, made_up._value_ = f"OTHER_{value}", value
+        return made_up
+
+
+def test_a_member_that_its_class_does_not_have_is_refused() -> None:
+    with pytest.raises(UnstorableValueError, match="none of the members"):
+        encode([Answer(7)])
+
+    assert decode(encode(Answer(0))) is Answer.NO
 
 
 def _remade(name: str, code: str) -> Any:

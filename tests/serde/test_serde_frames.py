@@ -203,6 +203,14 @@ def test_a_frame_that_came_back_can_be_changed() -> None:
     assert back.to_dict("list") == {"a": [7, 2], "b": [1.5, 3.5], "c": [True, True]}
 
 
+def test_a_frame_whose_labels_must_differ_still_says_so() -> None:
+    frame = pd.DataFrame({"a": [1]}).set_flags(allows_duplicate_labels=False)
+
+    back = decode(encode([frame, frame["a"], pd.DataFrame({"a": [1]})]))
+
+    assert [held.flags.allows_duplicate_labels for held in back] == [False, False, True]
+
+
 INDEXES = [
     pd.RangeIndex(1, 9, 2, name="r"),
     pd.Index([1, 2], name=("a", 1)),

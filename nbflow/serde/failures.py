@@ -8,13 +8,17 @@ being called; one whose type is not known comes back as `ReplayedTaskError`.
 from __future__ import annotations
 
 import builtins
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import ReplayedTaskError
 from nbflow.serde.codec import Attempt, given, library, name_of
+from nbflow.serde.kinds import slots_of
 from nbflow.serde.preview import preview
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nbflow.serde.codec import Children
 
 __all__ = [
@@ -57,7 +61,7 @@ def exception_state(value: BaseException) -> dict[str, Any]:
 
 def exception_canon(value: BaseException) -> dict[str, Any]:
     """Return what an exception is, without where and how it came about."""
-    own = {n: v for n, v in value.__dict__.items() if n not in _OWN_ATTRIBUTES}
+    own = {n: v for n, v in _attributes(value) if n not in _OWN_ATTRIBUTES}
     native = {
         name: getattr(value, name)
         for base, names in _NATIVE_ATTRIBUTES
@@ -75,7 +79,7 @@ def exception_steps(value: BaseException) -> Children:
     """Yield the values that stand in an exception, with the way to each."""
     for index, item in enumerate(value.args):
         yield f"{{}}.args[{index}]", item
-    for name, item in value.__dict__.items():
+    for name, item in _attributes(value):
         yield f"{{}}.{name}", item
 
 
@@ -92,7 +96,12 @@ def exception(cls: type, state: dict[str, Any]) -> BaseException:
         # The class's native base has changed since, or a text stands where it
         # wants what could not be stored.
         return replayed(f"{cls.__module__}:{cls.__qualname__}", state)
-    value.__dict__.update(given(state["own"], dict))
+    slots = slots_of(cls)
+    for name, item in given(state["own"], dict).items():
+        if name in slots:
+            slots[name].__set__(value, item)
+        else:
+            value.__dict__[name] = item
     for base, names in _NATIVE_ATTRIBUTES:
         for name in names if issubclass(native, base) else ():
             vars(base)[name].__set__(value, state["native"][name])
@@ -115,6 +124,13 @@ def _furnished(value: BaseException, state: dict[str, Any]) -> BaseException:
         name, text = given(state["cause"], list)
         value.__cause__ = ReplayedTaskError(str(name), str(text))
     return value
+
+
+def _attributes(value: BaseException) -> Iterator[tuple[str, Any]]:
+    yield from value.__dict__.items()
+    for name, slot in slots_of(type(value)).items():
+        with suppress(AttributeError):  # a slot may be empty
+            yield name, slot.__get__(value)
 
 
 def _attempt(item: Any) -> Attempt:

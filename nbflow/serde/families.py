@@ -9,26 +9,27 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import MISSING, fields
 from enum import Enum, Flag
-from types import MemberDescriptorType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from msgspec import Struct
 
 from nbflow.serde import failures
 from nbflow.serde.codec import Family, Opaque, Refusal, given
-from nbflow.serde.kinds import key_of
+from nbflow.serde.kinds import HEAP_TYPE, key_of, slots_of
 from nbflow.serde.registry import lookup, registration_of, tag_of
+
+if TYPE_CHECKING:
+    from types import MemberDescriptorType
 
 __all__ = ["FAMILIES", "REGISTERED", "family_of"]
 
-_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class made by a class statement
 _GENERIC_ALIAS = "__orig_class__"  # typing's note on an instance of a generic class
 
 
 def _native_base(cls: type) -> type:
     """Return the nearest base that isn't made by a class statement."""
-    return next(base for base in cls.__mro__ if not base.__flags__ & _HEAP_TYPE)
+    return next(base for base in cls.__mro__ if not base.__flags__ & HEAP_TYPE)
 
 
 class _Layout(Struct, frozen=True):
@@ -44,12 +45,7 @@ _layouts: WeakKeyDictionary[type, _Layout] = WeakKeyDictionary()
 def _layout(cls: Any) -> _Layout:
     layout = _layouts.get(cls)
     if layout is None:
-        slots = {
-            name: member
-            for base in reversed(cls.__mro__)
-            for name, member in vars(base).items()
-            if type(member) is MemberDescriptorType
-        }
+        slots = slots_of(cls)
         names = tuple(field.name for field in fields(cls))
         ordered = (*(name for name in names if name in slots), *slots)
         layout = _Layout(names, {name: slots[name] for name in ordered})

@@ -7,10 +7,13 @@ the module that it names is loaded and holds this very type under it.
 from __future__ import annotations
 
 import sys
-from types import ModuleType
-from typing import Any
+from types import MemberDescriptorType, ModuleType
+from typing import Any, Final
 
-__all__ = ["find", "key_of", "namespace"]
+__all__ = ["HEAP_TYPE", "find", "key_of", "namespace", "slots_of"]
+
+HEAP_TYPE: Final = 1 << 9
+"""Py_TPFLAGS_HEAPTYPE: a class made by a class statement."""
 
 
 def namespace(module: str) -> dict[str, Any]:
@@ -58,3 +61,14 @@ def key_of(kind: type) -> str:
     if find(module, kind.__qualname__) is not kind:
         return ""
     return f"{module.partition('.')[0]}:{kind.__qualname__}"
+
+
+def slots_of(cls: type) -> dict[str, MemberDescriptorType]:
+    """Return the slots of a class by name, without those of types made in C."""
+    return {
+        name: member
+        for base in reversed(cls.__mro__)
+        if base.__flags__ & HEAP_TYPE
+        for name, member in vars(base).items()
+        if type(member) is MemberDescriptorType
+    }

@@ -26,6 +26,16 @@ class DiskError(OSError):
     """A user's exception over one with fields in C."""
 
 
+class SlottedError(DiskError):
+    """An exception that keeps an attribute outside of its dictionary."""
+
+    __slots__ = ("retry_after", "unset")
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(11, "busy")
+        self.retry_after = seconds
+
+
 def raised(error: BaseException, cause: BaseException | None = None) -> Any:
     with pytest.raises(type(error)) as caught:
         raise error from cause
@@ -60,6 +70,19 @@ def test_an_exception_comes_back_with_type_message_and_attributes(
     assert fingerprint_exact(back) == fingerprint_exact(error) is not None
     for name in ("host", "code", "filename", "filename2", "name", "path", "value"):
         assert getattr(back, name, None) == getattr(error, name, None)
+
+
+def test_an_attribute_in_a_slot_comes_back() -> None:
+    back = decode(encode(raised(SlottedError(2.5))))
+
+    assert type(back) is SlottedError
+    assert back.retry_after == 2.5
+    assert not hasattr(back, "unset")
+    assert (
+        fingerprint(back)
+        == fingerprint(SlottedError(2.5))
+        != fingerprint(SlottedError(3))
+    )
 
 
 def test_traceback_notes_and_cause_are_kept_as_texts() -> None:

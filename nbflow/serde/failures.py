@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.errors import ReplayedTaskError
 from nbflow.serde.codec import Attempt, given, library, name_of
-from nbflow.serde.kinds import slots_of
+from nbflow.serde.kinds import key_of, slots_of
 from nbflow.serde.preview import preview
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ _NATIVE_ATTRIBUTES: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
     (AttributeError, ("name",)),
 )
 """What built-in exceptions keep beside ``args`` and ``__dict__``."""
+
+_VALIDATION = "pydantic_core:ValidationError"
+"""Made in Rust, and raised wherever a model's answer does not fit: it is made anew
+from what it pickles."""
 
 
 def is_exception(cls: type) -> bool:
@@ -90,9 +94,8 @@ def exception(cls: type, state: dict[str, Any]) -> BaseException:
         for second in args[1:2]:  # which these go through
             given(second, list, tuple)
     try:
-        value: BaseException = native.__new__(cls, *args)
-        native.__init__(value, *args)
-    except (TypeError, ValueError):
+        value: BaseException = _made(cls, native, args)
+    except (LookupError, TypeError, ValueError):
         # The class's native base has changed since, or a text stands where it
         # wants what could not be stored.
         return replayed(f"{cls.__module__}:{cls.__qualname__}", state)
@@ -106,6 +109,17 @@ def exception(cls: type, state: dict[str, Any]) -> BaseException:
         for name in names if issubclass(native, base) else ():
             vars(base)[name].__set__(value, state["native"][name])
     return _furnished(value, state)
+
+
+def _made(cls: Any, native: type[BaseException], args: list[Any]) -> Any:
+    if key_of(cls) == _VALIDATION:
+        title, *others = args
+        made = cls.from_exception_data(given(title, str), *others)
+        made.args = ()  # as where it was raised
+        return made
+    value = native.__new__(cls, *args)
+    native.__init__(value, *args)
+    return value
 
 
 def replayed(tag: str, state: dict[str, Any]) -> ReplayedTaskError:
@@ -138,6 +152,13 @@ def _attempt(item: Any) -> Attempt:
 
 
 def _arguments(value: BaseException) -> tuple[Any, ...]:
+    if key_of(type(value)) == _VALIDATION:
+        pickled: Any = value.__reduce__()[1]
+        title, errors, *others = pickled
+        kept = [
+            {name: _attempt(item) for name, item in error.items()} for error in errors
+        ]
+        return title, kept, *others
     if not isinstance(value, OSError) or value.filename is None:
         return value.args
     # OSError takes five arguments and shows two of them in `args`.

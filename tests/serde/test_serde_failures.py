@@ -8,9 +8,16 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, SecretStr, ValidationError, field_validator
 
 from nbflow.errors import ReplayedTaskError, ThreadNotFoundError
-from nbflow.serde import decode, encode, fingerprint, fingerprint_exact
+from nbflow.serde import (
+    decode,
+    encode,
+    encode_with_report,
+    fingerprint,
+    fingerprint_exact,
+)
 
 
 class RemoteError(Exception):
@@ -70,6 +77,67 @@ def test_an_exception_comes_back_with_type_message_and_attributes(
     assert fingerprint_exact(back) == fingerprint_exact(error) is not None
     for name in ("host", "code", "filename", "filename2", "name", "path", "value"):
         assert getattr(back, name, None) == getattr(error, name, None)
+
+
+class Person(BaseModel):
+    """A model whose errors are caught and replayed."""
+
+    name: str
+    age: int
+
+    @field_validator("name")
+    @classmethod
+    def _is_short(cls, name: str) -> str:
+        if len(name) > 5:
+            raise ValueError("long")
+        return name
+
+
+@pytest.mark.parametrize(
+    "data", ['{"name": "Penelope", "age": "old"}', '{"name": 1}', "{"]
+)
+def test_an_error_of_validation_comes_back_as_one(data: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Person.model_validate_json(data)
+
+    back = decode(encode(caught.value))
+
+    assert type(back) is ValidationError
+    assert str(back) == str(caught.value)
+    assert back.args == caught.value.args == ()
+    assert str(back.errors()) == str(caught.value.errors())
+    assert fingerprint(back) == fingerprint(caught.value)
+
+
+def test_an_input_that_can_not_be_stored_is_a_text_in_an_error_of_validation() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Person.model_validate({"name": threading.Lock(), "age": 1})
+
+    back = decode(encode(caught.value))
+
+    assert type(back) is ValidationError
+    assert back.errors()[0]["input"] == "<_thread.lock>"
+
+
+def test_a_secret_in_an_error_of_validation_is_not_written() -> None:
+    secret = SecretStr("canary")
+    with pytest.raises(ValidationError) as caught:
+        Person.model_validate({"name": secret, "age": 1})
+
+    encoded = encode_with_report(caught.value, root="result")
+
+    assert b"canary" not in encoded.data
+    assert encoded.secrets == ("result",)
+
+
+def test_an_error_of_validation_that_says_nonsense_is_a_replayed_error() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Person.model_validate({"name": "a", "age": "b"})
+    data = encode(caught.value)
+
+    back = decode(data.replace(b"\xa6Person\x91", b"\xc5\x00\x04none\x91"))
+
+    assert type(back) is ReplayedTaskError
 
 
 def test_an_attribute_in_a_slot_comes_back() -> None:

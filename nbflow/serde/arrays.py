@@ -161,6 +161,7 @@ def _object_parts(value: Any) -> list[Any]:
 
 def _object_array(parts: list[Any]) -> Any:
     shape, items = (given(part, list) for part in parts)
+    shape = [given(size, int) for size in shape]
     if prod(shape) != len(items) or any(size < 0 for size in shape):
         raise ValueError("the array's shape does not fit its items")
     flat = library("numpy").empty(len(items), object)

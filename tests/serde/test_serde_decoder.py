@@ -247,6 +247,7 @@ GONE_THROUGH: dict[str, Callable[[], bytes]] = {
     },
     "rows without items as a tuple": lambda: pack(Ext(1, pack(ROWS))),
     "a range as items of an array": lambda: pack(Ext(61, pack([[MANY], RANGE]))),
+    "labels as a side of an array": lambda: pack(Ext(61, pack([[LABELS, LABELS], []]))),
     "a range as a text": lambda: pack(Ext(62, pack(["text", RANGE]))),
     "items without bytes": lambda: pack(Ext(60, _npy("'V0'", f"({MANY},)"))),
     "texts without bytes": lambda: pack(Ext(60, _npy("'S0'", f"({MANY},)"))),

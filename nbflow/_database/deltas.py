@@ -17,7 +17,10 @@ import zstandard
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["apply", "difference"]
+__all__ = ["LARGEST_BYTES", "apply", "difference", "unpacked"]
+
+LARGEST_BYTES: Final = 8 << 20
+"""A larger value is no difference to another one."""
 
 _LOOK_BYTES: Final = 32
 _FARTHEST_SKIP: Final = 4096
@@ -61,19 +64,46 @@ def apply(base: bytes, delta: bytes) -> bytes:
     """
     try:
         stretches, packed, checksum = _decode(delta)
-        rest = zstandard.decompress(packed)
-    except (msgspec.MsgspecError, zstandard.ZstdError) as error:
+    except msgspec.MsgspecError as error:
         raise ValueError(str(error)) from error
+    rest = unpacked(packed, LARGEST_BYTES)
     pieces: list[bytes] = []
-    done = 0
+    done = size = 0
     numbers = iter(stretches)
     for new, start, length in zip(numbers, numbers, numbers, strict=True):
         pieces += (rest[done : done + new], base[start : start + length])
         done += new
+        size += len(pieces[-2]) + len(pieces[-1])
+        if size > LARGEST_BYTES:
+            raise ValueError("it makes more of a value than was ever stored so")
     data = b"".join((*pieces, rest[done:]))
     if zlib.crc32(data) != checksum:
         raise ValueError("it is a difference to another value")
     return data
+
+
+def unpacked(data: bytes, most: int) -> bytes:
+    """Return what zstd made smaller.
+
+    Parameters
+    ----------
+    data : bytes
+        One whole frame, which says how much it holds.
+    most : int
+        How many bytes it may hold: it is asked before there is room for them.
+
+    Raises
+    ------
+    ValueError
+        It is no such frame, or holds more.
+    """
+    try:
+        size = zstandard.frame_content_size(data)
+        if size > most:
+            raise ValueError(f"it says that it holds {size:,} bytes")
+        return zstandard.decompress(data)
+    except zstandard.ZstdError as error:
+        raise ValueError(str(error)) from error
 
 
 def _shared_stretches(data: bytes, base: bytes) -> Iterator[tuple[int, int, int]]:

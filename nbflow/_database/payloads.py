@@ -15,7 +15,7 @@ import msgspec
 import zstandard
 
 from nbflow._database.blobs import Blob, BlobLostError, Blobs
-from nbflow._database.deltas import apply
+from nbflow._database.deltas import LARGEST_BYTES, apply, unpacked
 from nbflow._database.history import Earlier, History, Link, Series
 from nbflow._values import Payload, StoredPayload
 from nbflow.errors import StoreDamagedError, UnstorableValueError
@@ -54,7 +54,6 @@ LARGEST_PAYLOAD_BYTES: Final = 2**31 - 1
 _REPEATED: Final = frozenset(
     {"RunStarted", "RunFinished", "StateUpdated", "StepReached", "NestedSaved"}
 )
-_LARGEST_REPEATED_BYTES: Final = 8 << 20
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_delta: Final = msgspec.msgpack.Decoder(tuple[int, list[int], bytes]).decode
@@ -216,7 +215,7 @@ class Payloads:
         if data is None or len(data) < COMPRESSED_FROM_BYTES:
             return Stored(RAW, data)
         refuse_too_large(data, name)
-        if series.kind in _REPEATED and len(data) <= _LARGEST_REPEATED_BYTES:
+        if series.kind in _REPEATED and len(data) <= LARGEST_BYTES:
             link, delta = self._history.add(series, data)
             if delta is not None:
                 return Stored(DELTA, None, link, delta)
@@ -355,10 +354,7 @@ def decompressed(data: bytes) -> bytes:
     ValueError
         It was not.
     """
-    try:
-        return zstandard.decompress(data)
-    except zstandard.ZstdError as error:
-        raise ValueError(str(error)) from error
+    return unpacked(data, LARGEST_PAYLOAD_BYTES)
 
 
 def refuse_too_large(data: bytes, name: str) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import msgspec
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,6 +98,34 @@ def test_a_difference_to_another_value_is_an_error_or_harmless(
 def test_bytes_that_are_no_difference_are_an_error(delta: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         apply(b"base", delta)
+
+
+def _repeating(base: bytes) -> bytes:
+    """Return a difference that takes all of a value over, again and again."""
+    numbers = [0, 0, len(base)] * 10_000
+    return msgspec.msgpack.encode((numbers, zstandard.compress(b""), 0))
+
+
+def _promising(_: bytes) -> bytes:
+    """Return a difference whose new part says that it takes 32 TiB."""
+    header = b"\x28\xb5\x2f\xfd\xe0" + (1 << 45).to_bytes(8, "little")
+    return msgspec.msgpack.encode(([], header + b"\x01\x00\x00", 0))
+
+
+@pytest.mark.parametrize("forged", [_repeating, _promising])
+def test_a_difference_that_makes_too_much_is_an_error_and_costs_little(
+    forged: Any,
+) -> None:
+    base = os.urandom(1 << 20)
+    delta = forged(base)
+    tracemalloc.start()
+
+    with pytest.raises(ValueError, match=r"more of a value|it says that it holds"):
+        apply(base, delta)
+
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 16 << 20
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,8 @@ def read_table(data: memoryview) -> Any:
 
 def column_names(data: memoryview) -> Iterator[str]:
     """Yield the names of a table's columns, and of the fields of structs in them."""
-    fields = list(_opened(data).schema)
+    pyarrow = library("pyarrow")
+    fields = list(pyarrow.ipc.open_stream(pyarrow.py_buffer(data)).schema)
     while fields:
         field = fields.pop()
         yield field.name
@@ -91,14 +92,14 @@ def column_names(data: memoryview) -> Iterator[str]:
 
 
 def texts_in(data: memoryview) -> Iterator[str]:
-    """Yield every text in a table's columns."""
-    for column in _opened(data).read_all().columns:
-        yield from (text for text in column.to_pylist() if isinstance(text, str))
-
-
-def _opened(data: memoryview) -> Any:
-    pyarrow = library("pyarrow")
-    return pyarrow.ipc.open_stream(pyarrow.py_buffer(data))
+    """Yield every text in a table's columns, once where a dictionary holds it."""
+    types = library("pyarrow").types
+    for column in read_table(data).columns:
+        for chunk in column.chunks:
+            held = chunk.dictionary if types.is_dictionary(chunk.type) else chunk
+            kinds = (types.is_string, types.is_large_string, types.is_string_view)
+            if any(is_of(held.type) for is_of in kinds):
+                yield from (text for text in held.to_pylist() if text is not None)
 
 
 def digest_table(table: Any) -> bytes:

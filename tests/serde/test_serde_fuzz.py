@@ -6,7 +6,7 @@ import os
 import sys
 import time
 import tracemalloc
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -26,6 +26,8 @@ from nbflow.errors import UnreadableValueError, UnregisteredTypeError
 from nbflow.serde import decode, preview
 from nbflow.serde import encode as stored
 from nbflow.serde.codecs import BY_CODE
+from nbflow.serde.foreign import without_secrets
+from nbflow.serde.redact import SECRET_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +66,9 @@ def harmless() -> Iterator[None]:
 
 
 def read(data: bytes, *, opaque: bool, trusted: bool) -> None:
-    """Read bytes; anything but the two errors gets out."""
+    """Read bytes and look for names in them; anything but the two errors gets out."""
+    with suppress(UnreadableValueError):
+        without_secrets(data, SECRET_NAMES)
     try:
         value = decode(data, opaque=opaque, trusted=trusted)
     except (UnreadableValueError, UnregisteredTypeError):

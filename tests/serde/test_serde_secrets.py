@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import struct
+from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pytest
+from msgspec.msgpack import Ext
+from msgspec.msgpack import encode as pack
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 from nbflow.serde import (
@@ -17,6 +21,9 @@ from nbflow.serde import (
     is_secret_name,
     preview,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CANARY = "canary-in-the-mine"
 
@@ -99,3 +106,25 @@ def test_secret_names_can_be_others() -> None:
         "{'pin': **********, 'token': 2}"
     )
     assert not is_secret_name(("token",))
+
+
+def test_names_are_looked_for_in_a_table_only_after_it_was_checked(
+    run_script: Callable[..., str],
+) -> None:
+    labels = pa.table({"0": pa.array(["token", "n"], pa.large_string())})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, labels.schema) as stream:
+        stream.write_table(labels)
+    # Labels that stand eight gigabytes behind the others.
+    far = struct.pack("<3q", 2**33 - 8, 2**33, 2**33 + 8)
+    table = bytes(sink.getvalue()).replace(struct.pack("<3q", 0, 5, 6), far)
+    column = [{0: ["string", "pyarrow", True]}, Ext(85, table), {}]
+    index = Ext(72, pack([None, None, column]))
+    data = pack([Ext(71, pack([None, index, [{}, None, {}], {}]))])
+    script = (
+        "from nbflow.serde.foreign import without_secrets\n"
+        "from nbflow.serde import decode\n"
+        f"print(decode(without_secrets({data!r}, frozenset({{'token'}}))))\n"
+    )
+
+    assert run_script(script) == "[**********]\n"

@@ -72,9 +72,11 @@ def at(thread_id: str) -> dict[str, Any]:
 
 
 def answers(paused: dict[str, Any], *given: str) -> Command[Any]:
-    """Return answers to all questions that a run ended with."""
-    asked = [question.id for question in paused["__interrupt__"]]
-    return Command(resume=dict(zip(asked, given, strict=True)))
+    """Return answers to all questions that a run ended with, by their texts."""
+    # Tasks side by side ask in any order.
+    asked = sorted(paused["__interrupt__"], key=lambda question: str(question.value))
+    ids = [question.id for question in asked]
+    return Command(resume=dict(zip(ids, given, strict=True)))
 
 
 def history(workflow: Any, thread_id: str) -> list[Any]:
@@ -120,7 +122,7 @@ def test_a_thread_is_the_same_elsewhere_and_goes_on_by_itself(
     assert theirs.calls == []
     begun = list(theirs.survey.get_state_history(at("t")))[-1]
     fork = theirs.survey.invoke(None, begun.config)
-    assert [question.value for question in fork["__interrupt__"]] == ["one?", "two?"]
+    assert {question.value for question in fork["__interrupt__"]} == {"one?", "two?"}
 
 
 def test_a_graph_goes_on_elsewhere(

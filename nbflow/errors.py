@@ -35,9 +35,10 @@
         │   └── StoreClosedError
         ├── UnstorableValueError      (also a TypeError)
         │   └── SecretNotStoredError  a secret where it would be missed
-        ├── UnreadableValueError      (also a ValueError)
-        ├── UnregisteredTypeError     (also a TypeError)
-        │   └── PickleNotAllowedError a pickle in a store not opened for them
+        ├── StoredValueError          stored bytes that give no value
+        │   ├── UnreadableValueError  (also a ValueError)
+        │   └── UnregisteredTypeError (also a TypeError)
+        │       └── PickleNotAllowedError
         └── UsageError                a magic's or a command's arguments
     Warning
     ├── NbflowWarning
@@ -96,6 +97,7 @@ __all__ = [
     "StoreError",
     "StoreHeldError",
     "StoreUnavailableError",
+    "StoredValueError",
     "SwallowedInterruptWarning",
     "TaskNotFound",
     "ThreadBusyError",
@@ -666,7 +668,11 @@ class SecretNotStoredError(UnstorableValueError):
         )
 
 
-class UnreadableValueError(NbflowError, ValueError):
+class StoredValueError(NbflowError):
+    """No value can be made of stored bytes; no other error comes of any bytes."""
+
+
+class UnreadableValueError(StoredValueError, ValueError):
     """Stored bytes are not a value that nbflow wrote."""
 
     def __init__(self, why: str) -> None:
@@ -677,7 +683,7 @@ class UnreadableValueError(NbflowError, ValueError):
         return _rebuild, (type(self), (self.why,), {})
 
 
-class UnregisteredTypeError(NbflowError, TypeError):
+class UnregisteredTypeError(StoredValueError, TypeError):
     """A stored value is of a class that this kernel does not know.
 
     Attributes

@@ -11,7 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from nbflow.errors import UnreadableValueError, UnregisteredTypeError
+from nbflow.errors import StoredValueError
 from nbflow.serde import decode, encode_with_report
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def values_of(stored: Mapping[FullKey, bytes]) -> dict[FullKey, Any]:
     for key, data in stored.items():
         try:
             found[key] = decode(data)
-        except (UnregisteredTypeError, UnreadableValueError):
+        except StoredValueError:
             continue  # Its class has changed or is not known: it is made anew.
     return found
 

@@ -18,6 +18,7 @@ from msgspec.msgpack import Decoder, Encoder, Ext
 
 from nbflow.errors import (
     PickleNotAllowedError,
+    StoredValueError,
     UnreadableValueError,
     UnregisteredTypeError,
     UnstorableValueError,
@@ -369,7 +370,8 @@ def decode(
     PickleNotAllowedError
         If it is a pickle, and `pickles` is False.
     UnreadableValueError
-        If the bytes are not a stored value.
+        If the bytes are not a stored value. All of these are a `StoredValueError`,
+        and no bytes give another error.
 
     Examples
     --------
@@ -405,7 +407,7 @@ class _Reading:
         """Return the value that stands in some bytes."""
         try:
             return self.unpack(data) if data[:1] != MARK else self.read_split(data)
-        except (UnreadableValueError, UnregisteredTypeError):
+        except StoredValueError:
             raise
         except RecursionError as error:
             raise UnreadableValueError("they are nested too deeply") from error

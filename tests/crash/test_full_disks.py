@@ -161,6 +161,49 @@ def test_a_file_that_does_not_fit_the_disk_takes_no_others_place(
     assert refused
 
 
+# Each time there is a little more room, until it is enough for all but the end.
+MENDS = """
+import shutil, warnings
+from nbflow.errors import StoreError
+warnings.simplefilter("ignore")
+
+folder, refused = Path(sys.argv[1]), 0
+made, path = folder / "made" / "threads.duckdb", folder / "there" / "threads.duckdb"
+with DuckDBSaver(made) as saver:
+    saver.commit([written("t", os.urandom(9_000)) for _ in range(20)])
+    expected = [record.event for record in saver.read("t")]
+half_written = bytearray(made.read_bytes())
+half_written[3 * 4_096 + 262_144 - 100] ^= 1  # beside what is valid in the block
+made.write_bytes(half_written)
+
+for room in range(840_000, 2_760_000, 120_000):
+    shutil.rmtree(path.parent, ignore_errors=True)
+    shutil.copytree(made.parent, path.parent)
+    free = os.statvfs(folder)
+    ballast = folder / "ballast"
+    ballast.write_bytes(bytes(free.f_bavail * free.f_frsize - room))
+    try:
+        DuckDBSaver(path).close()
+    except StoreError:
+        refused += 1
+    ballast.unlink()
+    with DuckDBSaver(path) as saver:
+        assert [record.event for record in saver.read("t")] == expected, room
+print(refused)
+"""
+
+
+def test_a_store_that_there_is_no_room_to_mend_loses_nothing(
+    tmp_path: Path, run_child: RunChild
+) -> None:
+    before = in_namespace(SMALL, tmp_path)
+
+    child = run_child(MENDS, tmp_path, before=before)
+
+    assert child.stderr == ""
+    assert 0 < int(child.stdout) < 16
+
+
 LOOKS = """
 from nbflow.errors import StoreUnavailableError
 path = Path(sys.argv[1], "there", "threads.duckdb")

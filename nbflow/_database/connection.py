@@ -341,8 +341,8 @@ def _ours(error: duckdb.Error, path: str) -> StoreError:
                 "mode or with settings of its own.\nClose that connection, then try "
                 "again."
             )
-        case duckdb.IOException() | duckdb.TransactionException() if (
-            "Could not read" not in text and "replaying WAL" not in text
+        case duckdb.IOException() | duckdb.TransactionException() if not any(
+            sign in text for sign in _WORDS_OF_DAMAGE
         ):
             return StoreUnavailableError(
                 f"The store {path!r} can't be used: {text}\n"
@@ -360,7 +360,9 @@ def _ours(error: duckdb.Error, path: str) -> StoreError:
             )
 
 
-_SIGNS_OF_DAMAGE = (
+# The last one: the log is of an earlier or later state of the file, say of a backup.
+_WORDS_OF_DAMAGE: Final = ("Could not read", "replaying WAL", "This WAL was created")
+_SIGNS_OF_DAMAGE: Final = (
     duckdb.InternalException,
     duckdb.IOException,
     duckdb.SerializationException,

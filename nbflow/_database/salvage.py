@@ -34,7 +34,7 @@ from nbflow._database.integrity import MarkFile, audit, find_gaps, mark_path, re
 from nbflow._database.payloads import Payloads
 from nbflow._database.reads import LogPast
 from nbflow._database.rows import COLUMNS, Sealer, checked, pack, read_values, unpack
-from nbflow._database.schema import migrate
+from nbflow._database.schema import migrate, version_of
 from nbflow._database.wal import checksum, whole_frames
 from nbflow._events import Compacted, Record
 from nbflow.errors import (
@@ -54,6 +54,7 @@ __all__ = ["Salvage", "mend", "salvage"]
 
 _AT: Final = COLUMNS.index("happened_at")
 _THREAD_ID: Final = COLUMNS.index("thread_id")
+_KIND: Final = COLUMNS.index("kind")
 _READ: Final = ", ".join(COLUMNS)
 _ROWS: Final = f"""
 SELECT epoch_us(happened_at), {_READ} FROM log WHERE rowid BETWEEN ? AND ?
@@ -126,6 +127,7 @@ class _Found:
         self._appender = connection.appender("log")
         self.seqs: set[int] = set()
         self.generation = 1
+        self._begun = {1}
         self.checksums = 0
         self.unread = 0
         self.unreadable = 0
@@ -155,10 +157,17 @@ class _Found:
         except StoreDamagedError:
             self.unreadable += 1
             self.threads.add(row[_THREAD_ID])
+        if row[_KIND] == Compacted.__name__:
+            self._begun.add(row[1])
         self.seqs.add(row[0])
         self.generation = max(self.generation, row[1])
         self.checksums += row[-1]
         return True
+
+    @property
+    def has_begin(self) -> bool:
+        """Whether the row was read that begins the newest generation."""
+        return self.generation in self._begun
 
     def miss(self, thread_id: str | None) -> None:
         """Note a row that is there and can't be read."""
@@ -245,7 +254,8 @@ def salvage(path: str | os.PathLike[str]) -> Salvage:
     StoreHeldError
         Another process has it open.
     StoreUnavailableError
-        There is no such file, or no room for a new one.
+        There is no such file, it is no store, a newer nbflow wrote it, or there is no
+        room for a new one.
     """
     real = str(Path(path).expanduser().resolve())
     try:
@@ -287,7 +297,8 @@ def mend(path: str) -> int | None:
         return None
     with _rebuilt(path, mark) as rebuilt:
         found = rebuilt.found
-        if rebuilt.lost or found.unreadable or not found.has_mark:
+        is_known = found.has_mark and found.has_begin
+        if rebuilt.lost or found.unreadable or not is_known:
             return None
         _put_in_place(path, rebuilt)
         return len(found.seqs)
@@ -328,6 +339,7 @@ def _rebuilt(path: str, mark: Mark | None) -> Iterator[_Rebuilt]:
         copy, new = str(folder / "copy"), str(folder / "new")
         shutil.copyfile(path, copy)
         _repair_head(copy)
+        _refuse_others(path, copy)
         _add_log(path, copy)
         connection = Connection(new)
         try:
@@ -378,6 +390,15 @@ def _broken_block(copy: str) -> int | None:
         found = re.search(r"in block at location (\d+)", str(error))
         return int(found[1]) if found else None
     return None
+
+
+def _refuse_others(path: str, copy: str) -> None:
+    """Raise StoreUnavailableError if a file can be read and isn't ours to write anew.
+
+    It holds other tables, or a newer schema, of which this version knows a part.
+    """
+    with suppress(StoreDamagedError), closing(_Copy(path, copy)) as opened:
+        version_of(opened, path)
 
 
 def _add_log(path: str, copy: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from nbflow._database.views import VIEWS
 from nbflow.errors import StoreUnavailableError
@@ -83,7 +83,12 @@ WHERE NOT internal AND database_name = current_database()
 _RECORDED: Final = "INSERT INTO schema_versions VALUES (?, ?, ?)"
 
 
-def version_of(connection: Connection, path: str) -> int:
+class _Readable(Protocol):
+    def fetch(self, sql: str, /) -> list[Any]:
+        """Run one statement and return its rows."""
+
+
+def version_of(connection: _Readable, path: str) -> int:
     """Return the version of the schema in a file, 0 where nothing is in it.
 
     Raises

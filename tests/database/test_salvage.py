@@ -267,3 +267,86 @@ def test_a_salvage_says_where_the_files_are() -> None:
     done = Salvage("a.duckdb", ("a.damaged-1.duckdb",), 5, 0, (), 0, ())
 
     assert "'a.damaged-1.duckdb'" in str(done)
+
+
+def test_a_newer_schema_is_neither_salvaged_nor_mended(folded: Path) -> None:
+    with duckdb.connect(str(folded)) as connection:
+        connection.execute("INSERT INTO schema_versions VALUES (99, 'later', now())")
+    with pytest.raises(StoreUnavailableError, match="newer nbflow"):
+        salvage(folded)
+    half_written = flip(folded, 3 * 4096 + 262_144 - 100)
+
+    with pytest.raises(StoreDamagedError):
+        DuckDBSaver(folded)
+    with pytest.raises(StoreUnavailableError, match="newer nbflow"):
+        salvage(folded)
+
+    assert folded.read_bytes() == half_written
+    assert not list(folded.parent.glob("*damaged*"))
+
+
+def test_a_database_with_other_tables_is_not_salvaged(path: Path) -> None:
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE mine (a INTEGER)")
+    content = path.read_bytes()
+
+    with pytest.raises(StoreUnavailableError, match=r"other tables \(mine\)"):
+        salvage(path)
+
+    assert path.read_bytes() == content
+
+
+LATER = """
+    import signal
+    saver = DuckDBSaver(sys.argv[1])
+    saver.commit([written("later", str(number)) for number in range(10)])
+    if sys.argv[2] == "compacted":
+        saver.compact()
+        saver.commit([written("later", "new")] * 3)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def restored(folded: Path, run_child: RunChild, how: str) -> Path:
+    """Return a store that was put back as it was, but for the log of later rows."""
+    files = [folded, Path(f"{folded}.mark")]
+    before = [file.read_bytes() for file in files]
+    run_child(LATER, folded, how)
+    for file, content in zip(files, before, strict=True):
+        file.write_bytes(content)
+    return folded
+
+
+def test_a_backup_beside_a_later_log_is_opened_with_it_where_nothing_is_missing(
+    folded: Path, run_child: RunChild
+) -> None:
+    with DuckDBSaver(restored(folded, run_child, "appended")) as saver:
+        assert len(saver.read("later")) == 10
+
+
+def test_a_backup_beside_a_later_log_is_refused_where_rows_between_are_missing(
+    folded: Path, run_child: RunChild
+) -> None:
+    before = texts(folded, "t1")
+    restored(folded, run_child, "compacted")
+
+    with pytest.raises(StoreDamagedError, match=r"salvage\('"):
+        DuckDBSaver(folded)
+
+    salvage(folded)
+    assert texts(folded, "t1") == before
+
+
+def test_a_log_of_an_earlier_state_takes_nothing_from_a_later_one(
+    folded: Path, run_child: RunChild
+) -> None:
+    run_child(LATER, folded, "appended")
+    earlier = log_of(folded).read_bytes()
+    DuckDBSaver(folded).close()
+    log_of(folded).write_bytes(earlier)
+
+    with pytest.warns(MendedStoreWarning, match="all of its 310 rows are there"):
+        DuckDBSaver(folded).close()
+
+    assert len(texts(folded, "later")) == 10
+    assert check(folded).is_whole

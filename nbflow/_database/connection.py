@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
-from nbflow._database.files import holder_of
+from nbflow._database.files import Names, holder_of
 from nbflow._database.gate import Gate
 from nbflow.errors import (
     StoreClosedError,
@@ -64,10 +64,10 @@ class Connection:
         # A plain connect and then SET: with config= or read_only= here, the user's
         # own duckdb.connect(path) in this process would be refused.
         with _translated(self._path):
-            if self._is_looking:
-                return duckdb.connect(self._path, read_only=True)
-            root = duckdb.connect(self._path)
-            root.execute("SET checkpoint_threshold = '64MB'")
+            root = duckdb.connect(self._path, read_only=self._is_looking)
+            self._names = Names(self._path)
+            if not self._is_looking:
+                root.execute("SET checkpoint_threshold = '64MB'")
             return root
 
     @contextmanager
@@ -148,7 +148,7 @@ class Connection:
     def appender(self, table: str) -> Appender:
         """Return the way to add rows to a table, for one thread."""
         with _translated(self._path):
-            return Appender(self._root.cursor(), table, self._path)
+            return Appender(self._root.cursor(), table, self._names, self._path)
 
     def checkpoint(self) -> bool:
         """Fold the write-ahead log into the file.
@@ -157,7 +157,13 @@ class Connection:
         -------
         bool
             False where somebody's open transaction does not allow it now.
+
+        Raises
+        ------
+        StoreUnavailableError
+            The file was deleted or replaced while it was open, or there is no room.
         """
+        self._names.check()
         try:
             with self._cursor() as cursor:
                 cursor.execute("CHECKPOINT")
@@ -174,6 +180,7 @@ class Connection:
         opened again also where `work` fails.
         """
         with self._gate.shut():
+            self._names.check()
             with suppress(duckdb.Error):
                 self._root.close()
             try:
@@ -185,7 +192,7 @@ class Connection:
         """Close the file; with `untouched`, without folding anything into it."""
         # An instance that a fatal error has invalidated refuses even these.
         with suppress(duckdb.Error):
-            if untouched:
+            if untouched or not self._names.lead_here:
                 self._root.execute("PRAGMA disable_checkpoint_on_shutdown")
         with suppress(duckdb.Error):
             self._root.close()
@@ -204,14 +211,17 @@ class Appender:
         A cursor of its own.
     table : str
         The table's name; not user input.
+    names : Names
+        Those of the open file.
     path : str
         The database file, for errors.
     """
 
     def __init__(
-        self, cursor: duckdb.DuckDBPyConnection, table: str, path: str
+        self, cursor: duckdb.DuckDBPyConnection, table: str, names: Names, path: str
     ) -> None:
         self._cursor = cursor
+        self._names = names
         self._path = path
         self._buffer = cursor.appender(table)
 
@@ -222,7 +232,10 @@ class Appender:
         ------
         StoreError
             DuckDB refused. All of the rows are there or none.
+        OSError
+            The rows are there, and may be gone after a power cut.
         """
+        self._names.check()
         with _translated(self._path):
             try:
                 self._buffer.append_rows(rows)
@@ -232,6 +245,7 @@ class Appender:
                 with suppress(duckdb.Error):
                     self._buffer.clear()
                 raise
+        self._names.sync_log()
 
     def close(self) -> None:
         """Let go of the cursor."""

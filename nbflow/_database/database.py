@@ -185,7 +185,7 @@ def open_database(path: str | os.PathLike[str], holder: str = "") -> Database:
     real = str(Path(name).expanduser().resolve())
     while True:
         with _registry.lock:
-            database = _registry.open.get(real)
+            database = _registry.open.get(real) or _open_as_another(real)
             if database is None:
                 database = Database(real, holder)
                 _registry.open[real] = database
@@ -193,6 +193,15 @@ def open_database(path: str | os.PathLike[str], holder: str = "") -> Database:
             if database.enter():
                 return database
         database.wait_until_ended()
+
+
+def _open_as_another(path: str) -> Database | None:
+    # A hard link, or the same name in other letters where these count for nothing.
+    for database in _registry.open.values():
+        with suppress(OSError):
+            if Path(database.path).samefile(path):
+                return database
+    return None
 
 
 def _open(path: str, *, is_there: bool) -> tuple[Connection, MarkFile, Mark]:

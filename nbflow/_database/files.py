@@ -6,6 +6,7 @@ it beyond the first bytes of its format.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ except ImportError:  # Windows: DuckDB's own lock has to do.
 
 __all__ = [
     "FileLock",
+    "Names",
     "aside_prefix",
     "holder_of",
     "is_open_here",
@@ -44,6 +46,7 @@ __all__ = [
 _MAGIC = b"DUCK"
 _MAGIC_AT = 8
 _OUR_FOLDER = ".nbflow"
+_FAILURES = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class FileLock:
@@ -123,6 +126,60 @@ def _noted(path: str) -> tuple[int | None, str]:
         note = json.loads(Path(_lock_of(path)).read_bytes())
         return int(note["pid"]), str(note["holder"])
     return None, ""
+
+
+class Names:
+    """The names of a database file that is open, and of its log.
+
+    What is written to an open file whose name is gone, or leads to another file, is
+    lost when it is closed; and DuckDB deletes a folded log by its name, whosever it
+    is by then.
+
+    Parameters
+    ----------
+    path : str
+        The database file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file = _identity(path)
+        self._log: tuple[int, int] | None = None
+
+    @property
+    def lead_here(self) -> bool:
+        """Whether the file's name still leads to the file that was opened."""
+        return _identity(self._path) == self._file
+
+    def check(self) -> None:
+        """Raise StoreUnavailableError if what is written now would be lost."""
+        if not self.lead_here:
+            raise StoreUnavailableError(
+                f"The file of the store {self._path!r} was deleted, or another one was "
+                "put in its place, while it was open: nothing more is written to it.\n"
+                "Put it back or leave it, then open the store again."
+            )
+
+    def sync_log(self) -> None:
+        """Make the name of a log that was begun anew survive a power cut.
+
+        Raises
+        ------
+        OSError
+            It can't be.
+        """
+        log = _identity(f"{self._path}.wal")
+        if log != self._log:
+            sync_folder(self._path)
+            self._log = log
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - for each commit; a Path takes twice as long
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def prepare_folder(path: str) -> None:
@@ -281,13 +338,23 @@ def swap_in(new: str, path: str) -> None:
 
 
 def sync_folder(path: str) -> None:
-    """Make the names in the folder of a file survive a power cut."""
-    with suppress(OSError):  # Some file systems refuse it, and need none.
+    """Make the names in the folder of a file survive a power cut.
+
+    Raises
+    ------
+    OSError
+        The disk has failed or is full.
+    """
+    try:
         folder = os.open(Path(path).parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+    except OSError as error:
+        # Some file systems refuse it, and need none.
+        if error.errno in _FAILURES:
+            raise
 
 
 def unusable(path: str, error: OSError) -> StoreUnavailableError:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 from nbflow._database.integrity import Mark, audit
 from nbflow._database.rows import Sealer
-from nbflow.errors import StoreClosedError, StoreError
+from nbflow.errors import StoreClosedError, StoreError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -448,6 +448,8 @@ class Writer:
     def _farewell(self, cause: BaseException | None) -> str:
         if cause is None:
             return f"The store {self._path!r} is closed.\nOpen it again."
+        if isinstance(cause, StoreUnavailableError) and cause.__cause__ is None:
+            return str(cause)  # Our own words, not DuckDB's, say what to do.
         reason = str(cause.__cause__ or cause).partition("\n")[0]
         return (
             f"The store {self._path!r} could not be written, and was closed: {reason}\n"

@@ -178,6 +178,8 @@ STEPS = {
     "value synced": r"sync\(\d+<[^>]*\.part>.* = 0",
     "value named": r"rename.*\.part\".* = 0",
     "name synced": r"sync\(\d+<[^>]*\.blobs>.* = 0",
+    "log's name synced": r"sync\(\d+<[^>.]*>.* = 0",
+    "mark moved": r"write\(\d+<[^>]*\.mark>.* = \d+",
 }
 ACKNOWLEDGED = """
     saver = DuckDBSaver(sys.argv[1])
@@ -208,12 +210,13 @@ def test_a_completed_sync_stands_before_each_acknowledgement(
     assert child.stdout == "acknowledged\n" * 3, child.stderr
     small, large, last = acknowledgements(trace.read_text())
     row = ["row written", "row synced"]
-    assert small[-2:] == row
-    assert last[-2:] == row
+    assert small[-4:] == [*row, "log's name synced", "mark moved"]
+    assert last[-3:] == [*row, "mark moved"]
     value = ["value synced", "value named", "name synced"]
-    assert [step for step in large if step not in row][:3] == value
+    named = [step for step in large if step in value]
+    assert named[:3] == value
     assert large.index("name synced") < large.index("row written")
-    assert large[-2:] == row
+    assert large[-3:] == [*row, "mark moved"]
 
 
 def acknowledgements(trace: str) -> Iterator[list[str]]:

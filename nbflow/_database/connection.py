@@ -6,10 +6,13 @@ not known here.
 
 from __future__ import annotations
 
+import ctypes
+import os
 import re
 from contextlib import closing, contextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 import duckdb
 
@@ -27,9 +30,17 @@ from nbflow.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Appender", "Connection"]
+__all__ = ["FORKED", "Appender", "Connection"]
 
 _copies: Final = count(1)
+_live: Final = WeakSet["Connection | Appender"]()
+
+FORKED: Final = (
+    "The store {path!r} was opened before this process was forked, and belongs to its "
+    "parent.\nUse another store here, or start the process with multiprocessing's "
+    "'spawn'."
+)
+"""Why nothing is done in a forked child with what its parent has open."""
 
 
 class Connection:
@@ -58,7 +69,9 @@ class Connection:
         self._path = path
         self._is_looking = is_looking
         self._gate = Gate()
+        self._is_disowned = False
         self._root = self._connected()
+        _live.add(self)
 
     def _connected(self) -> duckdb.DuckDBPyConnection:
         # A plain connect and then SET: with config= or read_only= here, the user's
@@ -72,6 +85,8 @@ class Connection:
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        if self._is_disowned:
+            raise StoreClosedError(FORKED.format(path=self._path))
         with (
             self._gate.passed(),
             _translated(self._path),
@@ -190,6 +205,9 @@ class Connection:
 
     def close(self, *, untouched: bool = False) -> None:
         """Close the file; with `untouched`, without folding anything into it."""
+        if self._is_disowned:
+            return
+        _live.discard(self)
         # An instance that a fatal error has invalidated refuses even these.
         with suppress(duckdb.Error):
             if untouched or not self._names.lead_here:
@@ -197,8 +215,9 @@ class Connection:
         with suppress(duckdb.Error):
             self._root.close()
 
-    def handles(self) -> list[object]:
-        """Return DuckDB's objects, which a forked child must never let go of."""
+    def disown(self) -> list[object]:
+        """Refuse everything, in a forked child; return what it has to keep alive."""
+        self._is_disowned = True
         return [self._root]
 
 
@@ -224,6 +243,7 @@ class Appender:
         self._names = names
         self._path = path
         self._buffer = cursor.appender(table)
+        _live.add(self)
 
     def append(self, rows: Sequence[Sequence[object]]) -> None:
         """Add rows; once this returned they survive a power cut.
@@ -249,12 +269,13 @@ class Appender:
 
     def close(self) -> None:
         """Let go of the cursor."""
+        _live.discard(self)
         with suppress(duckdb.Error):  # As in Connection.close.
             del self._buffer
             self._cursor.close()
 
-    def handles(self) -> list[object]:
-        """Return DuckDB's objects, which a forked child must never let go of."""
+    def disown(self) -> list[object]:
+        """Return what a forked child has to keep alive; nothing is refused."""
         return [self._buffer, self._cursor]
 
 
@@ -381,3 +402,15 @@ _SIGNS_OF_DAMAGE: Final = (
     duckdb.IOException,
     duckdb.SerializationException,
 )
+
+
+def _disown_all() -> None:
+    # DuckDB's objects can't live in a fork: their threads are not there. Letting go
+    # of one kills the child, so each keeps a reference that nobody holds.
+    for opened in list(_live):
+        for handle in opened.disown():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(handle))
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown_all)

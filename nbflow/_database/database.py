@@ -7,7 +7,6 @@ is asked of them, is not known here.
 from __future__ import annotations
 
 import atexit
-import ctypes
 import os
 import shutil
 import threading
@@ -16,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from nbflow._database.connection import Connection
+from nbflow._database.connection import FORKED, Connection
 from nbflow._database.files import (
     FileLock,
     is_open_here,
@@ -129,16 +128,11 @@ class Database:
             _registry.open.pop(self.path, None)
         self._ended.set()
 
-    def disown(self) -> list[object]:
+    def disown(self) -> None:
         """Make everything here refuse, in a forked child."""
         self._lock.release()
         self._mark_file.close(is_ours=False)
-        handles = self.writer.disown(
-            f"The store {self.path!r} was opened before this process was forked, and "
-            "belongs to its parent.\nUse another store here, or start the process "
-            "with multiprocessing's 'spawn'."
-        )
-        return [*self._connection.handles(), *handles]
+        self.writer.disown(FORKED.format(path=self.path))
 
 
 class _Registry:
@@ -303,11 +297,8 @@ def _close_all() -> None:
 
 
 def _disown_all() -> None:
-    # DuckDB's objects can't live in a fork: their threads are not there. Letting go
-    # of one kills the child, so each keeps a reference that nobody holds.
     for database in _registry.open.values():
-        for handle in database.disown():
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(handle))
+        database.disown()
     _registry.open.clear()
     _registry.lock = threading.Lock()
 

@@ -287,10 +287,9 @@ class Writer:
         """Return whether the caller runs on the writer's thread."""
         return threading.current_thread() is self._thread
 
-    def disown(self, why: str) -> list[object]:
-        """Refuse everything, in a forked child; return what it has to keep alive."""
+    def disown(self, why: str) -> None:
+        """Refuse everything, in a forked child."""
         self._refusal = why
-        return self._appender.handles()
 
     def _refused(self, why: str) -> StoreClosedError:
         error = StoreClosedError(why)

@@ -6,12 +6,10 @@ the writing are `nbflow._database`'s.
 
 from __future__ import annotations
 
-import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from nbflow._database.checking import Check, Finding, check
-from nbflow._database.database import open_database
 from nbflow._database.reads import (
     read_asking_threads,
     read_deleted,
@@ -24,11 +22,11 @@ from nbflow._database.reads import (
 )
 from nbflow._database.rows import pack
 from nbflow._database.salvage import Salvage, salvage
+from nbflow._database.share import FileUser
 from nbflow._events import KINDS, LIFECYCLE, RunStarted, StateUpdated, ThreadDeleted
 from nbflow.checkpoint.base import BaseCheckpointSaver, Head, Question, fold_head
 from nbflow.checkpoint.endings import Endings
 from nbflow.checkpoint.housekeeping import Housekeeping
-from nbflow.errors import StoreClosedError
 
 if TYPE_CHECKING:
     import os
@@ -46,7 +44,7 @@ _BEGINS: Final = (RunStarted, StateUpdated)
 _RUNS_REMEMBERED: Final = 10_000
 
 
-class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
+class DuckDBSaver(FileUser, Housekeeping, BaseCheckpointSaver):
     """Keep the log of every thread in one DuckDB file.
 
     One process holds the file at a time; in it, any number of savers on the same
@@ -95,31 +93,15 @@ class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
         allow_pickle: bool = False,
     ) -> None:
         self.allow_pickle = allow_pickle
-        self._database = open_database(path, holder)
+        super().__init__(path, holder)
         writer = self._database.writer
-        # A finalizer may run anywhere, so it waits for nothing.
-        self._let_go = weakref.finalize(self, writer.release_later)
-        self._let_go.atexit = False
         self._heads = cast("_Heads", writer.followed(_Heads))
         self._endings = cast("Endings", writer.followed(Endings))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.location!r})"
 
     @property
     def scope(self) -> str:
         """The file's path, without symbolic links."""
         return self._database.path
-
-    @property
-    def location(self) -> str:
-        """The file's path, without symbolic links."""
-        return self._database.path
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether it was closed, or its file could not be written any more."""
-        return not self._let_go.alive or self._database.writer.is_closed
 
     def append(
         self,
@@ -135,7 +117,7 @@ class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
         UnstorableValueError
             A record would not come back equal; none of `records` is written.
         """
-        self._check()
+        self._share.check()
         payloads = self._database.payloads
         try:
             rows = [pack(record, payloads) for record in records]
@@ -156,7 +138,7 @@ class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
         StoreUnavailableError
             There is no room for it.
         """
-        self._check()
+        self._share.check()
         return self._database.payloads.keep(content, live)
 
     def read(
@@ -181,7 +163,7 @@ class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
         StoreUnavailableError
             A newer nbflow wrote a row.
         """
-        self._check()
+        self._share.check()
         self._database.writer.flush()
         if newest_first and limit == 1 and before is None:
             ending = self._endings.find(thread_id, run_id, kinds)
@@ -201,7 +183,7 @@ class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
 
     def heads(self, thread_id: str | None = None) -> list[Head]:
         """Return where threads stand, the most recently updated first."""
-        self._check()
+        self._share.check()
         if thread_id is not None:
             head = self._heads.one(self._database, thread_id)
             return [] if head is None else [head]
@@ -210,7 +192,7 @@ class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
 
     def newest(self, limit: int) -> list[Head]:
         """Return the threads that were updated last; as in the base."""
-        self._check()
+        self._share.check()
         asked = limit
         while not self._heads.has_all:
             self._database.writer.flush()
@@ -224,7 +206,7 @@ class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
 
     def questions(self) -> list[Question]:
         """Return every question that waits for an answer; as in the base."""
-        self._check()
+        self._share.check()
         database, heads = self._database, self._heads
         database.writer.flush()
         if heads.has_all:
@@ -246,18 +228,6 @@ class DuckDBSaver(Housekeeping, BaseCheckpointSaver):
             for interrupt_id in head.pending
             if (record := asked.get((head.thread_id, interrupt_id))) is not None
         ]
-
-    def close(self) -> None:
-        """Write what is queued and let go of the file; a second call does nothing."""
-        if self._let_go.detach() is not None:
-            self._database.writer.release()
-
-    def _check(self) -> None:
-        if not self._let_go.alive:
-            raise StoreClosedError(
-                f"This saver of {self.location!r} is closed.\n"
-                "Make a new DuckDBSaver with that path."
-            )
 
 
 class _Heads:

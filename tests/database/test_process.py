@@ -109,6 +109,7 @@ FORK = """
     saver.commit([written("t", "parent")])
     actions = [
         lambda: saver.append([written("t", "child")]),
+        lambda: saver.keep(lambda sink: sink(b"child"), None),
         lambda: saver.commit([written("t", "child")]),
         lambda: saver.read("t"),
         lambda: saver.heads(),
@@ -140,8 +141,43 @@ def test_a_forked_child_is_refused_and_its_parent_goes_on(
 ) -> None:
     child = run_child(FORK, path)
 
-    refused = ["StoreClosedError True"] * 5
+    refused = ["StoreClosedError True"] * 6
     assert child.stdout.splitlines() == [*refused, "StoreHeldError False", "7", "2"]
+    assert child.stderr == ""
+
+
+SNAPSHOT_FORK = """
+    import gc
+    from nbflow.checkpoint.looking import SnapshotSaver
+    from nbflow.errors import StoreError
+    with DuckDBSaver(sys.argv[1]) as saver:
+        saver.commit([written("t", "kept")])
+        snapshot = saver.snapshot(sys.argv[1] + ".monday")
+        saver.compact()  # Its connections are gone before the fork.
+    looking = SnapshotSaver(snapshot)
+    child = os.fork()
+    if not child:
+        try:
+            looking.read("t")
+        except StoreError as error:
+            print(type(error).__name__, "was forked" in str(error), flush=True)
+        looking.close()
+        del looking
+        gc.collect()
+        sys.exit(7)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    print(len(looking.read("t")))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_is_refused_a_snapshot_and_ends_in_silence(
+    path: Path, run_child: RunChild
+) -> None:
+    child = run_child(SNAPSHOT_FORK, path)
+
+    assert child.stdout.splitlines() == ["StoreClosedError True", "7", "1"]
+    assert child.stderr == ""
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

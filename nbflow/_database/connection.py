@@ -354,6 +354,11 @@ def _translated(path: str) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         raise _ours(error, path) from error
+    except RuntimeError as error:
+        # DuckDB's words where Python's handler of the signal has raised: the Stop.
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from error
+        raise
 
 
 def _ours(error: duckdb.Error, path: str) -> StoreError:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
@@ -21,6 +20,7 @@ from nbflow._database.item_views import KEPT_ENTRIES, KEPT_ITEMS
 from nbflow._database.payloads import BLOB_ABOVE_BYTES
 from nbflow._database.reads import read_rows
 from nbflow._database.rows import pack
+from nbflow._database.writer import Told
 from nbflow._events import Record
 from nbflow._values import UNSET, Payload
 
@@ -153,15 +153,13 @@ class Contents(ABC):
             else:
                 del self.spaces[namespace]
 
-    def append(
-        self, database: Database, now: int, changes: Sequence[Change]
-    ) -> Future[None]:
+    def append(self, database: Database, now: int, changes: Sequence[Change]) -> Told:
         """Queue events at the end of the log; all of them are written or none.
 
         Returns
         -------
-        Future
-            Done when they would survive a power cut.
+        Told
+            Waits until they would survive a power cut.
 
         Raises
         ------
@@ -172,23 +170,17 @@ class Contents(ABC):
         """
         payloads = database.payloads
         rows = [pack(Record("", "", now, event), payloads) for event, _ in changes]
-        done: Future[None] = Future()
+        done = Told()
         if not rows:
-            done.set_result(None)
+            done.tell()
             return done
-
-        def settle(error: BaseException | None) -> None:
-            if error is None:
-                done.set_result(None)
-            else:
-                done.set_exception(error)
 
         # Before they are queued: the writer may take them at once. The queue keeps
         # the events alive, so that no other one has the same id.
         unplaced = {id(event): held for event, held in changes if held is not None}
         self._unplaced.update(unplaced)
         try:
-            database.writer.append(rows, settle)
+            database.writer.append(rows, done.tell)
         except BaseException:
             for key in unplaced:
                 self._unplaced.pop(key, None)

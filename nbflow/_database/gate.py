@@ -6,13 +6,16 @@ Nothing of databases is known here.
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = ["Gate"]
+
+_LOOK_AGAIN_SECONDS: Final = 0.002
 
 
 class Gate:
@@ -23,37 +26,25 @@ class Gate:
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._inside = 0
-        self._is_shut = False
+        self._entry = threading.Lock()
+        self._inside: set[object] = set()
 
     @contextmanager
     def passed(self) -> Iterator[None]:
         """Be inside; waits while the gate is shut."""
-        with self._changed:
-            while self._is_shut:
-                self._changed.wait()
-            self._inside += 1
+        token = object()
+        # The kernel's Stop may come at any of these, and nobody must stay inside.
         try:
+            with self._entry:
+                self._inside.add(token)
             yield
         finally:
-            with self._changed:
-                self._inside -= 1
-                if not self._inside:
-                    self._changed.notify_all()
+            self._inside.discard(token)
 
     @contextmanager
     def shut(self) -> Iterator[None]:
         """Keep everybody out; waits until those inside have left."""
-        with self._changed:
-            while self._is_shut:
-                self._changed.wait()
-            self._is_shut = True
+        with self._entry:
             while self._inside:
-                self._changed.wait()
-        try:
+                time.sleep(_LOOK_AGAIN_SECONDS)
             yield
-        finally:
-            with self._changed:
-                self._is_shut = False
-                self._changed.notify_all()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import count
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nbflow._database.rows import Packed, Row
     from nbflow._events import Record
 
-__all__ = ["Follower", "OnDurable", "Owner", "Place", "Writer"]
+__all__ = ["Follower", "OnDurable", "Owner", "Place", "Told", "Writer"]
 
 OnDurable: TypeAlias = "Callable[[BaseException | None], None]"
 
@@ -81,25 +81,42 @@ class Place(NamedTuple):
     generation: int
 
 
-class _Errand:
+class Told:
+    """That something was done, or why it was not, for the one thread that waits.
+
+    An Event that the kernel's Stop interrupts while it is entered keeps its lock, and
+    the writer would wait for that for ever; a queue of C can't be interrupted so.
+    """
+
+    __slots__ = ("_queue",)
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def tell(self, error: BaseException | None = None) -> None:
+        """Let the other one go on, with an error if there was one."""
+        self._queue.put(error)
+
+    def wait(self) -> None:
+        """Return when it is told; raise what was told."""
+        error = self._queue.get()
+        if error is not None:
+            raise error
+
+
+class _Errand(NamedTuple):
     """Work for the writer's thread that its caller waits for.
 
     Attributes
     ----------
     work : callable
         From the place of the log to its place afterwards.
-    done : Event
-        Set when it was done, or never will be.
-    error : BaseException or None
-        Why it was not done.
+    done : Told
+        Told when it was done, or why it never will be.
     """
 
-    __slots__ = ("done", "error", "work")
-
-    def __init__(self, work: Callable[[Place], Place]) -> None:
-        self.work = work
-        self.done = threading.Event()
-        self.error: BaseException | None = None
+    work: Callable[[Place], Place]
+    done: Told
 
 
 class _Group(NamedTuple):
@@ -148,7 +165,7 @@ class Writer:
         self._taken: deque[_Group] = deque()
         # A bell, not a condition: a finalizer rings it, and that may run inside of
         # any other method here.
-        self._bell: SimpleQueue[int | threading.Event | _Errand | None] = SimpleQueue()
+        self._bell: SimpleQueue[int | Told | _Errand | None] = SimpleQueue()
         self._rung = 0
         self._commits = 0
         self._followers: dict[Callable[[int], Follower], Follower] = {}
@@ -210,10 +227,9 @@ class Writer:
         with self._lock:
             if not self._queue and not self._taken:
                 return
-        done = threading.Event()
-        self.append((), lambda _: done.set())
+        done = Told()
+        self.append((), done.tell)
         done.wait()
-        self.check()
 
     def followed(self, make: Callable[[int], Follower]) -> Follower:
         """Return the follower that `make` makes, of the newest taken `seq`; once."""
@@ -223,12 +239,15 @@ class Writer:
                 self._followers[make] = make(self._seq)
             return self._followers[make]
 
-    @contextmanager
-    def paused(self) -> Iterator[Iterator[Record]]:
-        """Hold the log still, and give the records not yet followed, in order."""
-        self.check()
-        with self._lock:
-            yield (packed.record for group in self._queue for packed in group.rows)
+    @property
+    def still(self) -> threading.Lock:
+        """A lock that holds the log still."""
+        self.check()  # Without the lock, as in append.
+        return self._lock
+
+    def unfollowed(self) -> Iterator[Record]:
+        """Return the records not yet followed, in order; while the log is still."""
+        return (packed.record for group in self._queue for packed in group.rows)
 
     def exchange(self, work: Callable[[Place], Place]) -> None:
         """Have the file exchanged while nothing is written; return when it is.
@@ -252,18 +271,16 @@ class Writer:
                 "An append's callback runs on the thread that writes, and can't wait "
                 "for it. Exchange the file in another thread."
             )
-        errand = _Errand(work)
+        errand = _Errand(work, Told())
         self.check()  # Without the lock, as in append.
         with self._lock:
             self.check()
             self._bell.put(errand)
         errand.done.wait()
-        if errand.error is not None:
-            raise errand.error
 
     def release(self) -> None:
         """Write what is queued, let one user go, and return when that is done."""
-        done = threading.Event()
+        done = Told()
         try:
             self.check()  # Without the lock, as in append.
             with self._lock:
@@ -276,7 +293,7 @@ class Writer:
 
     def release_later(self) -> None:
         """Let one user go soon; a finalizer may call this."""
-        self._bell.put(threading.Event())
+        self._bell.put(Told())
 
     def stop(self) -> None:
         """Write what is queued, end, and return when the file is closed."""
@@ -300,16 +317,16 @@ class Writer:
 
     def _run(self) -> None:
         cause: BaseException | None = None
-        leaving: list[threading.Event] = []
+        leaving: list[Told] = []
         try:
             self._serve(leaving)
         except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait are told
             cause = error
         self._end(cause)
         for done in leaving:
-            done.set()
+            done.tell()
 
-    def _serve(self, leaving: list[threading.Event]) -> None:
+    def _serve(self, leaving: list[Told]) -> None:
         while True:
             rung = self._wait()
             self._drain()
@@ -317,37 +334,37 @@ class Writer:
                 return
             if isinstance(rung, _Errand):
                 self._run_errand(rung)
-            if isinstance(rung, threading.Event):
+            if isinstance(rung, Told):
                 leaving.append(rung)
                 if self._owner.leave():
                     return
-                leaving.pop().set()
+                leaving.pop().tell()
 
     def _run_errand(self, errand: _Errand) -> None:
         place = Place(self._seq, self._mark.generation)
+        failure: BaseException | None = None
         self._appender.close()
         try:
             place = errand.work(place)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the asker is told
-            errand.error = error
+            failure = error
         try:
             self._appender = self._connection.appender("log")
             self._mark = audit(self._connection, self._path, None)
         except BaseException as error:
-            errand.error = errand.error or error
-            errand.done.set()
+            errand.done.tell(failure or error)
             raise
-        if errand.error is None:
+        if failure is None:
             self._mark_file.move(self._mark)
             with self._lock:
                 self._seq = place.seq
                 self._sealer = Sealer(place.generation)
                 for follower in self._followers.values():
                     follower.restart(place.seq)
-        errand.done.set()
+        errand.done.tell(failure)
 
-    def _wait(self) -> int | threading.Event | _Errand | None:
-        rung: int | threading.Event | _Errand | None = 0
+    def _wait(self) -> int | Told | _Errand | None:
+        rung: int | Told | _Errand | None = 0
         while rung == 0:
             is_due = self._commits >= CHECKPOINT_WHEN_IDLE_AFTER
             waits = is_due or self._mark_file.is_dirty
@@ -439,10 +456,9 @@ class Writer:
             while True:
                 late = self._bell.get_nowait()
                 if isinstance(late, _Errand):
-                    late.error = self._refused(self._refusal)
-                    late.done.set()
-                if isinstance(late, threading.Event):
-                    late.set()
+                    late.done.tell(self._refused(self._refusal))
+                if isinstance(late, Told):
+                    late.tell()
 
     def _farewell(self, cause: BaseException | None) -> str:
         if cause is None:

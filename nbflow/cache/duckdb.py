@@ -152,7 +152,7 @@ class DuckDBCache(FileUser, BaseCache):
                 else:
                     contents.keep(change.held)
             contents.sweep(now, _micros(SWEEP_SECONDS))
-        written.result()
+        written.wait()
 
     def clear(self, namespaces: Sequence[Namespace] | None = None) -> None:
         """Forget values; as in the contract, with the errors of `set`."""
@@ -169,7 +169,7 @@ class DuckDBCache(FileUser, BaseCache):
             written = self._contents.append(self._database, now, changes)
             for namespace in cleared:
                 del spaces[namespace]
-        written.result()
+        written.wait()
 
     def _change(self, key: FullKey, entry: Entry | None) -> Change:
         if entry is None:

@@ -7,11 +7,11 @@ business, and how they look is a panel's.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from io import BytesIO
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
 
 from nbflow._events import (
@@ -394,18 +394,12 @@ class BaseCheckpointSaver(ABC):
         StoreError
             They could not be written.
         """
-        done = threading.Event()
-        failures: list[BaseException] = []
-
-        def settle(error: BaseException | None) -> None:
-            if error is not None:
-                failures.append(error)
-            done.set()
-
-        self.append(records, settle)
-        done.wait()
-        if failures:
-            raise failures[0]
+        # No Event: one whose wait is interrupted may keep who tells waiting for ever.
+        told: SimpleQueue[BaseException | None] = SimpleQueue()
+        self.append(records, told.put)
+        error = told.get()
+        if error is not None:
+            raise error
 
     def head(self, thread_id: str) -> Head | None:
         """Return where one thread stands, or None if it is unknown."""

@@ -279,11 +279,11 @@ class _Heads:
         """Return the head of a thread, with everything that was appended."""
         while True:
             self._load(database, thread_id)
-            with database.writer.paused() as records:
+            with database.writer.still:
                 if not self._knows(thread_id):
                     continue  # The file was exchanged meanwhile.
                 head = self._heads.get(thread_id)
-                for record in records:
+                for record in database.writer.unfollowed():
                     if record.thread_id == thread_id:
                         head = _folded(head, record)
                 return head
@@ -292,11 +292,11 @@ class _Heads:
         """Return the heads of all threads, with everything that was appended."""
         while True:
             self._load(database, None)
-            with database.writer.paused() as records:
+            with database.writer.still:
                 if not self._knows(None):
                     continue  # As above.
                 heads = dict(self._heads)
-                for record in records:
+                for record in database.writer.unfollowed():
                     thread_id = record.thread_id
                     heads[thread_id] = _folded(heads.get(thread_id), record)
                 return [head for head in heads.values() if head is not None]
@@ -306,11 +306,11 @@ class _Heads:
         while True:
             if unknown := [name for name in names if not self._knows(name)]:
                 self._load_from(database, unknown)
-            with database.writer.paused() as records:
+            with database.writer.still:
                 if not all(map(self._knows, names)):
                     continue  # As above.
                 heads = {name: self._heads.get(name) for name in names}
-                for record in records:
+                for record in database.writer.unfollowed():
                     if record.thread_id in heads:
                         thread_id = record.thread_id
                         heads[thread_id] = _folded(heads[thread_id], record)
@@ -350,7 +350,7 @@ class _Heads:
             ends = read_end(database, upto, names[0])
         for record in ends.records:
             loaded[record.thread_id] = fold_head(loaded.get(record.thread_id), record)
-        with database.writer.paused():
+        with database.writer.still:
             if restarts != self._restarts:
                 return
             for name, head in loaded.items():
@@ -367,7 +367,7 @@ class _Heads:
     def _load_deleted(self, database: Database) -> None:
         upto, restarts = self._opened_at, self._restarts
         deleted = read_deleted(database, upto)
-        with database.writer.paused():
+        with database.writer.still:
             if restarts == self._restarts:
                 self._deleted = deleted | self._deleted
                 self._has_deleted = True

@@ -32,8 +32,8 @@ from nbflow.store.vectors import index_of, packed
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from concurrent.futures import Future
 
+    from nbflow._database.writer import Told
     from nbflow.store.base import IndexConfig, Op, Result, SearchItem, TTLConfig
     from nbflow.store.drafts import Draft
     from nbflow.store.finding import Ranked
@@ -149,7 +149,7 @@ class DuckDBStore(FileUser, BaseStore):
             written = self._keep(drafts, now)
             self._contents.sweep(now, self._sweep_every)
         results = self._answers(asked, looks, queries, now)
-        written.result()
+        written.wait()
         return results
 
     def _ready(self, draft: Draft) -> _Ready:
@@ -221,7 +221,7 @@ class DuckDBStore(FileUser, BaseStore):
                 changes.append(Change(event))
         self._contents.append(self._database, now, changes)
 
-    def _keep(self, drafts: Iterable[_Ready], now: int) -> Future[None]:
+    def _keep(self, drafts: Iterable[_Ready], now: int) -> Told:
         contents = self._contents
         changes: list[Change] = []
         places = contents.places

@@ -116,7 +116,7 @@ FORK = """
         lambda: saver.head("t"),
         lambda: DuckDBSaver(sys.argv[1]),
     ]
-    with saver._database.writer.paused():  # As if another thread were appending.
+    with saver._database.writer.still:  # As if another thread were appending.
         child = os.fork()
         if not child:
             for action in actions:

@@ -16,6 +16,7 @@ from nbflow._database.connection import Connection
 from nbflow._database.files import (
     is_open_here,
     logs_beside,
+    making_for,
     new_file,
     remove_database,
     swap_in,
@@ -26,7 +27,6 @@ from nbflow._database.reads import read_blobs, read_records
 from nbflow._database.rows import Sealer, pack
 from nbflow._database.run_views import OF_NO_RUN
 from nbflow._database.schema import migrate
-from nbflow._database.writer import Place
 from nbflow._events import Compacted, Record
 from nbflow.errors import StoreError, StoreUnavailableError
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from nbflow._database.database import Database
     from nbflow._database.rows import Row
+    from nbflow._database.writer import Place
 
 __all__ = ["Compaction", "RunKey", "compact"]
 
@@ -127,10 +128,11 @@ def compact(
     """
     done: list[Compaction] = []
 
-    def work(place: Place) -> Place:
-        done.append(_exchange(database, place, frozenset(choose())))
-        database.payloads.forget()  # Before a row is written that builds on one gone.
-        return Place(place.seq + 1, place.generation + 1)
+    def work(place: Place) -> None:
+        try:
+            done.append(_exchange(database, place, frozenset(choose())))
+        finally:  # Before a row is written that builds on one gone.
+            database.payloads.forget()
 
     database.writer.exchange(work)
     freed = database.payloads.blobs.sweep(lambda: read_blobs(database))
@@ -145,7 +147,8 @@ def _exchange(
     remove_database(new)
     try:
         before = Path(path).stat().st_size
-        counts = _fill(database, new, place, dropped)
+        with making_for(path):
+            counts = _fill(database, new, place, dropped)
         after = Path(new).stat().st_size
         database.connection.exchange(lambda: _swap(new, path))
     except StoreError:

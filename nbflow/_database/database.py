@@ -11,7 +11,7 @@ import os
 import shutil
 import threading
 import warnings
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +20,7 @@ from nbflow._database.files import (
     FileLock,
     is_open_here,
     logs_beside,
+    making_for,
     new_file,
     prepare_folder,
     refuse_other_formats,
@@ -27,7 +28,7 @@ from nbflow._database.files import (
     swap_in,
     unusable,
 )
-from nbflow._database.integrity import Mark, MarkFile, audit, mark_path
+from nbflow._database.integrity import Mark, MarkFile, audit, mark_path, read_mark
 from nbflow._database.payloads import Payloads
 from nbflow._database.reads import LogPast
 from nbflow._database.salvage import mend
@@ -69,15 +70,17 @@ class Database:
         prepare_folder(path)
         is_there = refuse_other_formats(path)
         self._lock = FileLock(path, holder)
-        try:
-            self._connection, self._mark_file, mark = _open(path, is_there=is_there)
-        except BaseException:
-            self._lock.release()
-            raise
-        self.writer: Writer = Writer(
-            self._connection, path, self, mark_file=self._mark_file, mark=mark
-        )
-        self.writer.start()
+        with ExitStack() as undone:
+            undone.callback(self._lock.release)
+            self._connection, mark = _open(path, is_there=is_there)
+            undone.callback(self._connection.close, untouched=True)
+            self._mark_file = _marked(path, mark)
+            undone.callback(self._mark_file.close)
+            self.writer: Writer = Writer(
+                self._connection, path, self, mark_file=self._mark_file, mark=mark
+            )
+            self.writer.start()
+            undone.pop_all()
 
     @property
     def connection(self) -> Connection:
@@ -198,26 +201,31 @@ def _open_as_another(path: str) -> Database | None:
     return None
 
 
-def _open(path: str, *, is_there: bool) -> tuple[Connection, MarkFile, Mark]:
-    remove_leftovers(path)
-    if not is_there:
-        _make_file(path)
+def _open(path: str, *, is_there: bool) -> tuple[Connection, Mark]:
     try:
-        mark_file = MarkFile(path)
+        remove_leftovers(path)
+        if not is_there:
+            _make_file(path)
+        try:
+            return _open_file(path, read_mark(path))
+        except StoreDamagedError as error:
+            if is_open_here(path) or not _is_mended(path, error):
+                raise
+        return _open(path, is_there=True)
+    except StoreError:
+        raise  # Some of ours are OSErrors too.
     except OSError as error:
         raise unusable(path, error) from error
+
+
+def _marked(path: str, mark: Mark) -> MarkFile:
     try:
-        connection, mark = _open_file(path, mark_file.read())
-    except StoreDamagedError as error:
-        mark_file.close()
-        if is_open_here(path) or not _is_mended(path, error):
-            raise
-        return _open(path, is_there=True)
-    except BaseException:
-        mark_file.close()
-        raise
-    mark_file.move(mark)
-    return connection, mark_file, mark
+        file = MarkFile(path)
+    except OSError as error:
+        raise unusable(path, error) from error
+    file.read()
+    file.move(mark)
+    return file
 
 
 def _is_mended(path: str, damage: StoreDamagedError) -> bool:
@@ -250,37 +258,45 @@ def _open_file(path: str, mark: Mark | None) -> tuple[Connection, Mark]:
 
 
 def _migrated(connection: Connection, path: str, version: int) -> Connection:
-    # On a copy, so that a kill or a failure leaves the file as it was.
-    is_folded = connection.checkpoint()
-    connection.close(untouched=not is_folded)
+    is_folded = False
+    try:
+        is_folded = connection.checkpoint()
+    finally:
+        connection.close(untouched=not is_folded)
     if not is_folded or is_open_here(path) or logs_beside(path):
         raise StoreUnavailableError(
             f"The store {path!r} has to be brought to the schema of this version, and "
             "another connection of this process has it open.\n"
             "Close that connection, then try again."
         )
-    new = new_file(path)
-    try:
-        shutil.copyfile(path, new)
-        _make(new, version)
-        swap_in(new, path)
-    except OSError as error:
-        raise unusable(path, error) from error
+    _make_anew(path, version)
     return Connection(path)
 
 
 def _make_file(path: str) -> None:
-    # Under another name until it is whole: a kill leaves no half of a store.
     if beside := logs_beside(path):
         shown = ", ".join(map(repr, beside))
         raise StoreDamagedError(
             f"The store {path!r} is gone, but rows that were not yet in it stand in "
             f"{shown}.\nPut the file back, or delete {shown} to begin anew."
         )
-    new = new_file(path)
-    _make(new, 0)
     Path(mark_path(path)).unlink(missing_ok=True)  # Of a file that was here before.
-    swap_in(new, path)
+    _make_anew(path, 0)
+
+
+def _make_anew(path: str, version: int) -> None:
+    # Under another name until it is whole: a kill or a failure leaves what was there.
+    new = new_file(path)
+    try:
+        if version:
+            shutil.copyfile(path, new)
+        with making_for(path):
+            _make(new, version)
+        swap_in(new, path)
+    except BaseException:
+        with suppress(StoreError):
+            remove_leftovers(path)  # Where the disk is full, they are room.
+        raise
 
 
 def _make(path: str, version: int) -> None:

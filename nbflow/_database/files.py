@@ -10,11 +10,11 @@ import errno
 import json
 import os
 import shutil
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbflow.errors import StoreHeldError, StoreUnavailableError
+from nbflow.errors import StoreClosedError, StoreHeldError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,7 @@ __all__ = [
     "holder_of",
     "is_open_here",
     "logs_beside",
+    "making_for",
     "new_file",
     "prepare_folder",
     "refuse_other_formats",
@@ -312,6 +313,25 @@ def remove_leftovers(path: str) -> None:
         raise unusable(path, error) from error
 
 
+@contextmanager
+def making_for(path: str) -> Iterator[None]:
+    """Where a new file for a store fails for good, say that the store has not.
+
+    Raises
+    ------
+    StoreUnavailableError
+        There was no room for it, say.
+    """
+    try:
+        yield
+    except StoreClosedError as error:
+        reason = str(error.__cause__ or error).partition("\n")[0]
+        raise StoreUnavailableError(
+            f"A new file for the store {path!r} can't be written: {reason}\n"
+            "The store is as it was. Make room on its disk, then try again."
+        ) from error
+
+
 def swap_in(new: str, path: str) -> None:
     """Put a file that nobody has open in the place of another, in one step.
 
@@ -361,5 +381,6 @@ def unusable(path: str, error: OSError) -> StoreUnavailableError:
     """Return what to say where the file system refuses."""
     return StoreUnavailableError(
         f"The store {path!r} can't be used: {error}.\n"
-        "Make its folder writable, or name another file: %workflow store PATH."
+        "Make its folder writable and room on its disk, or name another file: "
+        "%workflow store PATH."
     )

@@ -110,12 +110,12 @@ class _Errand(NamedTuple):
     Attributes
     ----------
     work : callable
-        From the place of the log to its place afterwards.
+        Called with the place of the log.
     done : Told
         Told when it was done, or why it never will be.
     """
 
-    work: Callable[[Place], Place]
+    work: Callable[[Place], None]
     done: Told
 
 
@@ -249,15 +249,15 @@ class Writer:
         """Return the records not yet followed, in order; while the log is still."""
         return (packed.record for group in self._queue for packed in group.rows)
 
-    def exchange(self, work: Callable[[Place], Place]) -> None:
+    def exchange(self, work: Callable[[Place], None]) -> None:
         """Have the file exchanged while nothing is written; return when it is.
 
         Parameters
         ----------
         work : callable
             Called on the writer's thread with the place of the log, everything
-            queued before being written; returns the new place. What it raises is
-            raised here, and the store goes on with the place it had.
+            queued before being written. What it raises is raised here, and the store
+            goes on with the file that is there then.
 
         Raises
         ------
@@ -345,7 +345,7 @@ class Writer:
         failure: BaseException | None = None
         self._appender.close()
         try:
-            place = errand.work(place)
+            errand.work(place)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the asker is told
             failure = error
         try:
@@ -354,13 +354,14 @@ class Writer:
         except BaseException as error:
             errand.done.tell(failure or error)
             raise
-        if failure is None:
+        # It may have failed when the file had been exchanged already.
+        if self._mark.generation != place.generation:
             self._mark_file.move(self._mark)
             with self._lock:
-                self._seq = place.seq
-                self._sealer = Sealer(place.generation)
+                self._seq = self._mark.seq
+                self._sealer = Sealer(self._mark.generation)
                 for follower in self._followers.values():
-                    follower.restart(place.seq)
+                    follower.restart(self._seq)
         errand.done.tell(failure)
 
     def _wait(self) -> int | Told | _Errand | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
+from nbflow._database import compact
 from nbflow._database.files import swap_in
 from nbflow._events import (
     CacheCleared,
@@ -24,7 +26,7 @@ from nbflow._events import (
     RunStarted,
 )
 from nbflow._values import Payload
-from nbflow.checkpoint.duckdb import DuckDBSaver
+from nbflow.checkpoint.duckdb import DuckDBSaver, check
 from nbflow.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -182,6 +184,29 @@ def test_runs_go_on_while_the_file_is_exchanged(path: Path) -> None:
     saver.close()
     with DuckDBSaver(path) as again:
         assert len(again.read("busy")) == 2 * len(counted)
+
+
+def test_a_failure_after_the_exchange_leaves_a_store_that_goes_on_in_the_new_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(new: str, old: str) -> None:
+        swap_in(new, old)
+        raise OSError(errno.EIO, "the folder could not be synced")
+
+    with DuckDBSaver(path) as saver:
+        saver.commit([*run_of("a", "1"), *run_of("b", "1")])
+        saver.delete_thread("a")
+        with monkeypatch.context() as patched:
+            patched.setattr(compact, "swap_in", fail)
+            with pytest.raises(StoreUnavailableError, match="could not be synced"):
+                saver.compact()
+        saver.commit(run_of("b", "2"))
+        places = [record.seq for record in saver.read("b")]
+
+    with DuckDBSaver(path) as saver:
+        assert [record.seq for record in saver.read("b")] == places
+        assert saver.read("a") == []
+    assert check(path).is_whole
 
 
 def test_a_connection_of_the_user_keeps_the_file_from_being_exchanged(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -156,12 +158,18 @@ def test_a_newer_schema_is_refused_untouched(
         saver.append([written("t")])
     with duckdb.connect(str(path)) as connection:
         connection.execute("INSERT INTO schema_versions VALUES (99, 'later', now())")
-    content = path.read_bytes()
+    path.with_name(f"{path.name}.mark").unlink()
+    before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in [path]}
 
     with pytest.raises(StoreUnavailableError, match="newer nbflow"):
         DuckDBSaver(path)
 
-    assert path.read_bytes() == content
+    lock = path.with_name(f"{path.name}.lock")
+    assert {
+        file: (file.read_bytes(), file.stat().st_mtime_ns)
+        for file in path.parent.iterdir()
+        if file != lock
+    } == before
 
 
 def test_a_newer_schema_is_refused_untouched_with_its_log_beside_it(path: Path) -> None:
@@ -239,6 +247,7 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(
         DuckDBSaver(path)
 
     assert path.read_bytes() == before
+    assert not list(path.parent.glob("*.new*"))
 
 
 def test_an_older_file_that_the_user_has_open_is_not_migrated(
@@ -288,6 +297,42 @@ def test_after_a_refusal_the_path_can_be_used(
         saver.append([written("t")])
 
         assert len(saver.read("t")) == 1
+
+
+def test_a_store_that_fails_to_open_holds_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError):
+            DuckDBSaver(path)
+
+    DuckDBSaver(path).close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="strace is Linux's")
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.parametrize("call", ["fsync", "rename", "fdatasync"])
+def test_a_disk_that_fails_while_a_store_is_made_is_an_error_of_ours(
+    path: Path, run_child: Callable[..., subprocess.CompletedProcess[str]], call: str
+) -> None:
+    fault = f"inject={call}:error=EIO:when=1"
+    before = ("strace", "-f", "-qq", "-o", "/dev/null", "-e", fault)
+    code = """
+        from nbflow.errors import StoreUnavailableError
+        try:
+            DuckDBSaver(sys.argv[1])
+        except StoreUnavailableError as error:
+            print(repr(sys.argv[1]) in str(error))
+    """
+
+    child = run_child(code, path, before=before)
+
+    assert (child.stdout, child.stderr) == ("True\n", "")
+    DuckDBSaver(path).close()
 
 
 @pytest.mark.parametrize("is_made", [True, False])

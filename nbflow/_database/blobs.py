@@ -7,6 +7,7 @@ it stays until a sweep. Neither rows nor the database file are known here.
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import os
 import shutil
@@ -246,8 +247,9 @@ class Blobs:
 
     def _name(self, part: Path, blob: Blob) -> None:
         file = self.folder / blob.name
-        with suppress(FileNotFoundError):
-            if file.stat().st_size == part.stat().st_size:
+        # One that is there may be damaged: then this is how it becomes whole again.
+        with suppress(OSError):
+            if filecmp.cmp(file, part, shallow=False):
                 sync_folder(str(file))  # Another thread may have named it just now.
                 return
         _sync(part)

@@ -134,11 +134,22 @@ def test_a_value_of_other_content_under_its_name_is_refused(path: Path) -> None:
             value_of(lost)
 
 
-def test_storing_a_value_again_mends_its_shortened_file(path: Path) -> None:
+def shortened(content: bytes) -> bytes:
+    return content[:100]
+
+
+def flipped(content: bytes) -> bytes:
+    return bytes([*content[:100], content[100] ^ 1, *content[101:]])
+
+
+@pytest.mark.parametrize("harm", [shortened, flipped])
+def test_storing_a_value_again_mends_its_file(
+    path: Path, harm: Callable[[bytes], bytes]
+) -> None:
     with DuckDBSaver(path) as saver:
         saver.commit([finished(LARGE)])
         (file,) = files_of(path)
-        file.write_bytes(b"")
+        file.write_bytes(harm(file.read_bytes()))
 
         saver.commit([finished(LARGE)])
 

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FORKED", "Appender", "Connection"]
 
+PATIENCE_SECONDS: Final = 5.0
+"""How long closing waits for statements that are at work."""
+
 _copies: Final = count(1)
 _live: Final = WeakSet["Connection | Appender"]()
 
@@ -208,12 +211,14 @@ class Connection:
         if self._is_disowned:
             return
         _live.discard(self)
-        # An instance that a fatal error has invalidated refuses even these.
-        with suppress(duckdb.Error):
-            if untouched or not self._names.lead_here:
-                self._root.execute("PRAGMA disable_checkpoint_on_shutdown")
-        with suppress(duckdb.Error):
-            self._root.close()
+        # Who is at work inside of DuckDB when the process ends takes it down.
+        with self._gate.shut(PATIENCE_SECONDS):
+            # An instance that a fatal error has invalidated refuses even these.
+            with suppress(duckdb.Error):
+                if untouched or not self._names.lead_here:
+                    self._root.execute("PRAGMA disable_checkpoint_on_shutdown")
+            with suppress(duckdb.Error):
+                self._root.close()
 
     def disown(self) -> list[object]:
         """Refuse everything, in a forked child; return what it has to keep alive."""

@@ -36,6 +36,7 @@ from nbflow._database.schema import MIGRATIONS, migrate, version_of
 from nbflow._database.writer import Writer
 from nbflow.errors import (
     MendedStoreWarning,
+    StoreClosedError,
     StoreDamagedError,
     StoreError,
     StoreUnavailableError,
@@ -144,6 +145,7 @@ class _Registry:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.open: dict[str, Database] = {}
+        self.is_over = False
 
 
 _registry: Final = _Registry()
@@ -172,6 +174,8 @@ def open_database(path: str | os.PathLike[str], holder: str = "") -> Database:
         The folder or the file can't be used, or a newer nbflow wrote it.
     StoreDamagedError
         The file is not what was written.
+    StoreClosedError
+        The process is ending.
     """
     name = os.fspath(path)
     if not name or name.startswith(":memory:"):
@@ -182,6 +186,7 @@ def open_database(path: str | os.PathLike[str], holder: str = "") -> Database:
     real = str(Path(name).expanduser().resolve())
     while True:
         with _registry.lock:
+            _refuse_at_the_end(real)
             database = _registry.open.get(real) or _open_as_another(real)
             if database is None:
                 database = Database(real, holder)
@@ -190,6 +195,16 @@ def open_database(path: str | os.PathLike[str], holder: str = "") -> Database:
             if database.enter():
                 return database
         database.wait_until_ended()
+
+
+def _refuse_at_the_end(path: str) -> None:
+    # A thread that is stopped inside of DuckDB takes the process with it; the main
+    # thread, which runs what is to be done at the end, is not stopped.
+    if _registry.is_over and threading.current_thread() is not threading.main_thread():
+        raise StoreClosedError(
+            f"The store {path!r} can't be opened: this process is ending.\n"
+            "Wait for the thread that opens it before the program ends."
+        )
 
 
 def _open_as_another(path: str) -> Database | None:
@@ -308,7 +323,10 @@ def _make(path: str, version: int) -> None:
 
 
 def _close_all() -> None:
-    for database in list(_registry.open.values()):
+    with _registry.lock:  # One that is just being opened is closed too.
+        _registry.is_over = True
+        databases = list(_registry.open.values())
+    for database in databases:
         database.writer.stop()
 
 

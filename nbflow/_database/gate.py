@@ -5,6 +5,7 @@ Nothing of databases is known here.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from contextlib import contextmanager
@@ -42,9 +43,10 @@ class Gate:
             self._inside.discard(token)
 
     @contextmanager
-    def shut(self) -> Iterator[None]:
-        """Keep everybody out; waits until those inside have left."""
+    def shut(self, patience_seconds: float = math.inf) -> Iterator[None]:
+        """Keep everybody out; waits until those inside have left, or for so long."""
         with self._entry:
-            while self._inside:
+            until = time.monotonic() + patience_seconds
+            while self._inside and time.monotonic() < until:
                 time.sleep(_LOOK_AGAIN_SECONDS)
             yield

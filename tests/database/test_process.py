@@ -55,6 +55,36 @@ def test_a_process_ends_in_silence_and_closes_the_file(
         assert len(saver.read("t")) in (100, 101)
 
 
+AT_WORK = """
+    import time
+    from nbflow.errors import StoreClosedError
+
+    def work(number):
+        try:
+            while True:
+                with DuckDBSaver(f"{sys.argv[1]}.{number}") as saver:
+                    for _ in range(number * 3):
+                        saver.commit([written("t", "x" * 1_000)])
+                        saver.ask("SELECT count(*) FROM range(3_000_000), log")
+        except StoreClosedError:
+            pass
+
+    for number in range(6):
+        threading.Thread(target=work, args=[number], daemon=True).start()
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.03, 0.3, 0.6])
+def test_a_process_ends_in_silence_while_its_threads_open_write_and_read(
+    path: Path, run_child: RunChild, seconds: float
+) -> None:
+    child = run_child(AT_WORK, path, seconds)
+
+    assert (child.stdout, child.stderr, child.returncode) == ("", "", 0)
+    assert not list(path.parent.glob("*.wal"))
+
+
 def test_garbage_closes_the_file(
     path: Path, written: Callable[..., Record], run_child: RunChild
 ) -> None:

@@ -308,7 +308,7 @@ def parse_line(line: str) -> LineCommand:
     Examples
     --------
     >>> parse_line("history 'my thread'")
-    HistoryCommand(thread='my thread')
+    HistoryCommand(thread='my thread', limit=100)
     """
     name, *rest = line.split(maxsplit=1) or ["help"]
     if name in HELP.flags:

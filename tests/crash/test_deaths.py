@@ -188,7 +188,7 @@ DuckDBSaver(sys.argv[2]).close()
 """
 
 
-@pytest.mark.filterwarnings("default::nbflow.errors.MendedStoreWarning")
+@pytest.mark.filterwarnings("ignore::nbflow.errors.MendedStoreWarning")
 def test_a_death_while_a_store_is_mended_leaves_what_can_be_mended(
     made: Path, copied: Callable[[], Path], deaths: Deaths, note: Callable[..., None]
 ) -> None:

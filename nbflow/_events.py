@@ -50,6 +50,7 @@ __all__ = [
     "TaskReplayed",
     "TaskRetried",
     "ThreadDeleted",
+    "UsageNoted",
     "ValueNoted",
 ]
 
@@ -267,6 +268,21 @@ class TaskDropped(Struct, frozen=True):
     """A call was still queued when its run ended; it did not run."""
 
     call_id: str
+
+
+class UsageNoted(Struct, frozen=True):
+    """A body ended without an outcome, and models that it called told what they used.
+
+    It asks a person, or was stopped; when it runs again it begins anew.
+
+    Attributes
+    ----------
+    usage : dict of str to int
+        As in `TaskFinished`, of this time.
+    """
+
+    call_id: str
+    usage: dict[str, int]
 
 
 class Interrupted(Struct, frozen=True):
@@ -652,6 +668,7 @@ Event: TypeAlias = (
     | TaskFailed
     | TaskReplayed
     | TaskDropped
+    | UsageNoted
     | Interrupted
     | Answered
     | ValueNoted

@@ -94,11 +94,10 @@ TASKS: Final = View(
                         WHEN kind = 'Interrupted' THEN 'interrupted'
                         WHEN kind = 'TaskDropped' THEN 'dropped' END AS state,
                     state = 'running' AS begins,
-                    CASE WHEN state IN ('finished', 'failed')
-                        THEN detail -> 'usage' END AS usage
+                    detail -> 'usage' AS usage
                 FROM events WHERE kind IN ('TaskCalled', 'TaskAttempted', 'TaskRetried',
                     'TaskFinished', 'TaskFailed', 'TaskReplayed', 'TaskDropped',
-                    'Interrupted')
+                    'UsageNoted', 'Interrupted')
             )
             GROUP BY thread_id, run_id, call_id
         )

@@ -23,7 +23,13 @@ from nbflow._engine.retry import policy_for, wait_before
 from nbflow._engine.timeouts import await_in_time, call_in_time
 from nbflow._engine.trace import error_text
 from nbflow._engine.usage import usage_of
-from nbflow._events import TaskAttempted, TaskDropped, TaskFinished, TaskRetried
+from nbflow._events import (
+    TaskAttempted,
+    TaskDropped,
+    TaskFinished,
+    TaskRetried,
+    UsageNoted,
+)
 from nbflow.errors import (
     GraphBubbleUp,
     GraphInterrupt,
@@ -308,14 +314,15 @@ def _end(
             usage=usage,
             pickles=call.spec.pickles,
         )
-    if isinstance(error, GraphBubbleUp):
-        return None
-    if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
-        # The body took the call back, or a person the run: it has no outcome.
-        return TaskDropped(call.event.call_id)
-    note(error, call.name, call.event.call_id)
-    failed = run.failed(call.event, error)
+    call_id = call.event.call_id
     usage = usage_of(scope)
+    if isinstance(error, GraphBubbleUp | asyncio.CancelledError | KeyboardInterrupt):
+        # A person is asked, or took the run back, or the body the call: no outcome.
+        if usage is not None:
+            run.log.write(UsageNoted(call_id, usage))
+        return None if isinstance(error, GraphBubbleUp) else TaskDropped(call_id)
+    note(error, call.name, call_id)
+    failed = run.failed(call.event, error)
     return failed if usage is None else replace(failed, usage=usage)
 
 

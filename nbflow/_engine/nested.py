@@ -24,7 +24,7 @@ from nbflow._engine.recorded import Missing
 from nbflow._engine.run import Failure
 from nbflow._engine.stored import read_again
 from nbflow._engine.usage import usage_of
-from nbflow._events import NestedSaved, TaskCalled, TaskDropped
+from nbflow._events import NestedSaved, TaskCalled, TaskDropped, UsageNoted
 from nbflow._values import FinalValue
 from nbflow.errors import GraphBubbleUp, GraphInterrupt
 
@@ -224,18 +224,18 @@ def _failed(nested: Nested, error: BaseException) -> None:
     above, run = nested.around.scope, nested.run
     if isinstance(error, GraphInterrupt):
         above.asked.extend(nested.scope.asked or error.interrupts)
-    stopped = isinstance(error, asyncio.CancelledError | KeyboardInterrupt)
-    if stopped:
-        # What was cancelled has no outcome: it runs again when the run goes on.
-        run.log.write(TaskDropped(nested.event.call_id))
-    if stopped or isinstance(error, GraphBubbleUp):
+    event, usage = nested.event, usage_of(nested.scope)
+    if isinstance(error, GraphBubbleUp | asyncio.CancelledError | KeyboardInterrupt):
+        if usage is not None:
+            run.log.write(UsageNoted(event.call_id, usage))
+        if not isinstance(error, GraphBubbleUp):
+            # What was cancelled has no outcome: it runs again when the run goes on.
+            run.log.write(TaskDropped(event.call_id))
         return
     future: SyncFuture[Any] = SyncFuture()
     future.seen = True
-    event = nested.event
     run.note_failure(event.call_id, Failure(error, future, event.parent_id))
     failed = run.failed(event, error)
-    usage = usage_of(nested.scope)
     run.log.write_outcome(failed if usage is None else replace(failed, usage=usage))
 
 

@@ -39,6 +39,7 @@ from nbflow._events import (
     TaskReplayed,
     TaskRetried,
     ThreadDeleted,
+    UsageNoted,
     ValueNoted,
 )
 from nbflow.session.texts import plain, text_of
@@ -178,6 +179,8 @@ class _Draft:
                 self._update(call_id, replayed=True, diverged=diverged)
             case TaskDropped(call_id=call_id):
                 self._update(call_id, status="dropped", ended_at=at)
+            case UsageNoted():
+                self._use(event)
             case Interrupted():
                 self._ask(event, at)
             case Answered():
@@ -309,7 +312,7 @@ class _Draft:
         )
         self._use(event)
 
-    def _use(self, event: TaskFinished | TaskFailed) -> None:
+    def _use(self, event: TaskFinished | TaskFailed | UsageNoted) -> None:
         call = self._known().get(event.call_id)
         if call is not None and event.usage is not None:
             self._update(

@@ -34,6 +34,7 @@ from nbflow._events import (
     TaskReplayed,
     TaskRetried,
     ThreadDeleted,
+    UsageNoted,
 )
 from nbflow._values import Payload
 from nbflow.checkpoint.duckdb import DuckDBSaver
@@ -350,6 +351,7 @@ def test_tasks_tell_what_the_panel_tells(log: Log) -> None:
         [called("{}", waiting=True), TaskDropped("{}")],
         [called("{}", waiting=True), TaskFinished("{}", Payload(b"1"), cached=True)],
         [called("{}"), called("{}-in"), asked("{}-ask")],
+        [called("{}"), UsageNoted("{}", used(4, 2)), TaskDropped("{}")],
         [TaskReplayed("{}")],
     ]
     open_ = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,7 @@ from langchain_core.language_models.fake_chat_models import (
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableLambda
 
-from nbflow._events import TaskFailed, TaskFinished
+from nbflow._events import TaskFailed, TaskFinished, UsageNoted
 from nbflow.cache.memory import InMemoryCache
 from nbflow.func import entrypoint, task
 from nbflow.types import CachePolicy, Command, RetryPolicy, interrupt
@@ -53,7 +54,8 @@ def tokens(saver: InMemorySaver) -> Callable[[], list[Tokens]]:
 
     def look() -> list[Tokens]:
         events = [record.event for record in saver.read("t")]
-        return [e.usage for e in events if isinstance(e, TaskFinished | TaskFailed)]
+        told = TaskFinished | TaskFailed | UsageNoted
+        return [event.usage for event in events if isinstance(event, told)]
 
     return look
 
@@ -247,6 +249,47 @@ def test_a_task_that_fails_has_used_what_it_used(
 
     with pytest.raises(LookupError):
         chat.invoke("foo", config)
+
+    assert tokens() == [used(5, 2)]
+
+
+def test_what_was_used_before_a_person_was_asked_counts(
+    saver: InMemorySaver, config: Config, tokens: Callable[[], list[Tokens]]
+) -> None:
+    @task
+    def propose(topic: str) -> str:
+        model(reply(5, 2)).invoke(topic)
+        return f"{topic}: {interrupt('Good?')}"
+
+    @task
+    def around(topic: str) -> str:
+        model(reply(7, 1)).invoke(topic)
+        return propose(topic).result()
+
+    @entrypoint(checkpointer=saver)
+    def chat(topic: str) -> Any:
+        return around(topic).result()
+
+    chat.invoke("foo", config)
+    chat.invoke(Command(resume="yes"), config)
+
+    assert tokens() == [used(5, 2), used(7, 1), used(5, 2), used(7, 1)]
+
+
+def test_what_was_used_before_a_call_was_cancelled_counts(
+    saver: InMemorySaver, config: Config, tokens: Callable[[], list[Tokens]]
+) -> None:
+    @task
+    async def linger(topic: str) -> None:
+        await model(reply(5, 2)).ainvoke(topic)
+        await asyncio.sleep(60)
+
+    @entrypoint(checkpointer=saver)
+    async def chat(topic: str) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(linger(topic), 0.2)
+
+    asyncio.run(chat.ainvoke("foo", config))
 
     assert tokens() == [used(5, 2)]
 

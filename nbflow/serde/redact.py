@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -83,6 +84,11 @@ def is_secret_name(name: object, names: frozenset[str] = SECRET_NAMES) -> bool:
     """
     if type(name) is not str or len(name) > 100:  # noqa: PLR2004 - a name, not a text
         return False
+    return _ends_in_one(name, names)
+
+
+@lru_cache(maxsize=1_024)  # The names of parameters are asked for at each call.
+def _ends_in_one(name: str, names: frozenset[str]) -> bool:
     plain = _plain(name)
     return plain in names or any(plain.endswith(f"_{secret}") for secret in names)
 

@@ -7,6 +7,7 @@ the user's.
 from __future__ import annotations
 
 import html
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 _CELL_LIMIT = 120
+_NUMBER = re.compile(r"-?[\d,.]*(e-?\d+)?")
 _Row: TypeAlias = tuple[str, ...]
 
 
@@ -75,15 +77,25 @@ class Report:
         title = html.escape(self.title)
         if not self.rows:
             return f"<p>{title}: {html.escape(self.empty)}</p>"
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in self.rows
-        )
+        # JupyterLab puts every cell to the right, where only numbers belong.
+        styles = [
+            "" if all(map(_NUMBER.fullmatch, column)) else ' style="text-align:left"'
+            for column in zip(*self.rows, strict=True)
+        ]
+        head = _html_row("th", self.columns, styles)
+        body = "".join(_html_row("td", row, styles) for row in self.rows)
         return (
             f"<table><caption>{title}</caption>"
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+            f"<thead>{head}</thead><tbody>{body}</tbody></table>"
         )
+
+
+def _html_row(tag: str, cells: Iterable[str], styles: Iterable[str]) -> str:
+    shown = (
+        f"<{tag}{style}>{html.escape(cell)}</{tag}>"
+        for cell, style in zip(cells, styles, strict=True)
+    )
+    return f"<tr>{''.join(shown)}</tr>"
 
 
 def threads_report(heads: Iterable[Head], limit: int | None = None) -> Report:
@@ -125,14 +137,15 @@ def _newest(
 
 def _checkpoint(snapshot: StateSnapshot) -> tuple[str, ...]:
     metadata: dict[str, Any] = snapshot.metadata or {}
-    done = sum(task.status == "finished" for task in snapshot.tasks)
-    calls = len(snapshot.tasks) - 1
+    # The workflow itself is the first of its tasks, and no call of it.
+    calls = [task for task in snapshot.tasks if task.path[0] == "__pregel_push"]
+    done = sum(task.status == "finished" for task in calls)
     return (
         str(metadata.get("step", "")),
         str(metadata.get("source", "")),
         ", ".join(snapshot.next),
         serde.preview(snapshot.values, _CELL_LIMIT),
-        f"{done} of {calls}" if calls > 0 else "",
+        f"{done} of {len(calls)}" if calls else "",
         str(metadata.get("run_id", ""))[:8],
         (snapshot.created_at or "")[:19].replace("T", " "),
     )

@@ -420,7 +420,7 @@ def test_an_unknown_question_is_refused(cells: Cells) -> None:
 
 
 def test_reports_list_threads_history_and_what_is_pending(cells: Cells) -> None:
-    cells.run("%%workflow fine\n6 * 7")
+    cells.run("%%workflow fine\n@task\ndef f(n):\n    return n\n\nf(42).result()")
     with pytest.raises(WorkflowPaused):
         cells.run(ASKING.format(options=""))
 
@@ -428,6 +428,7 @@ def test_reports_list_threads_history_and_what_is_pending(cells: Cells) -> None:
     history = repr(cells.run("%workflow history fine"))
     pending = repr(cells.run("%workflow pending"))
 
+    assert "1 of 1" in history
     assert "asking" in threads
     assert "interrupted" in threads
     assert "42" in history

@@ -37,7 +37,7 @@ def test_tasks_lists_what_the_newest_run_called(ran: Any) -> None:
     assert len(report.rows) == 1
     assert "write" in repr(report)
     assert "finished" in repr(report)
-    assert "<td>write</td>" in report._repr_html_()
+    assert ">write</td>" in report._repr_html_()
 
 
 def test_tasks_of_an_unknown_thread_names_the_known_ones(ran: Any) -> None:
@@ -54,7 +54,7 @@ def test_sql_shows_a_table_of_the_history(ran: Any) -> None:
         "thread_id  status    runs",
         "essay      finished  1",
     ]
-    assert "<th>status</th>" in table._repr_html_()
+    assert ">status</th>" in table._repr_html_()
 
 
 def test_a_cell_of_sql_may_have_several_lines(ran: Any) -> None:

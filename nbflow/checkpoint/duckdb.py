@@ -164,11 +164,11 @@ class DuckDBSaver(FileUser, Housekeeping, BaseCheckpointSaver):
             A newer nbflow wrote a row.
         """
         self._share.check()
-        self._database.writer.flush()
         if newest_first and limit == 1 and before is None:
-            ending = self._endings.find(thread_id, run_id, kinds)
+            ending = self._ending(thread_id, run_id, kinds)
             if ending is not None and ending.seq > after:
                 return [ending]
+        self._database.writer.flush()
         begin = self._heads.begin(self._database, thread_id, run_id)
         return read_records(
             self._database,
@@ -180,6 +180,23 @@ class DuckDBSaver(FileUser, Housekeeping, BaseCheckpointSaver):
             newest_first=newest_first,
             limit=limit,
         )
+
+    def _ending(
+        self, thread_id: str, run_id: str | None, kinds: Collection[str] | None
+    ) -> Record | None:
+        """Return how a run ended, where that is at hand: it ends once.
+
+        What is queued is not waited for, unless it may be that very end.
+        """
+        writer = self._database.writer
+        with writer.still:
+            queued = [r for r in writer.unfollowed() if r.thread_id == thread_id]
+            found = self._endings.find(thread_id, run_id, kinds)
+            if not any(r.run_id == run_id or not r.run_id for r in queued):
+                return found
+        writer.flush()
+        with writer.still:
+            return self._endings.find(thread_id, run_id, kinds)
 
     def heads(self, thread_id: str | None = None) -> list[Head]:
         """Return where threads stand, the most recently updated first."""

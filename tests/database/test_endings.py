@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from nbflow._database.compact import compact
-from nbflow._events import Record, RunFinished, RunStarted
+from nbflow._events import Record, RunFinished, RunStarted, ThreadDeleted
 from nbflow._values import UNSET, Payload
 from nbflow.checkpoint import endings
 from nbflow.checkpoint.duckdb import DuckDBSaver
@@ -71,6 +73,43 @@ def test_a_deleted_thread_has_no_ending(path: Path) -> None:
         saver.delete_thread("t")
 
         assert ending(saver, "t-1") == []
+
+
+def test_an_ending_at_hand_does_not_wait_for_what_is_queued(path: Path) -> None:
+    goes_on = threading.Event()
+
+    def work(_: BaseException | None) -> None:
+        goes_on.wait()
+
+    with DuckDBSaver(path) as saver, ExitStack() as at_last:
+        at_last.callback(goes_on.set)
+        saver.commit(run(1))
+        saver.append(run(2, "other"), work)
+        saver.append(run(2)[:1])
+
+        (found,) = ending(saver, "t-1")  # The writer is at work meanwhile.
+
+        assert not goes_on.is_set()
+    assert found.run_id == "t-1"
+
+
+def test_an_ending_that_is_queued_is_waited_for(path: Path) -> None:
+    with DuckDBSaver(path) as saver:
+        for number in range(200):
+            saver.append(run(number))
+
+            (found,) = ending(saver, f"t-{number}")
+
+            assert found.run_id == f"t-{number}"
+
+
+def test_a_thread_whose_deletion_is_queued_has_no_ending(path: Path) -> None:
+    with DuckDBSaver(path) as saver:
+        for number in range(50):
+            saver.commit(run(number))
+            saver.append([Record("t", "", 3, ThreadDeleted())])
+
+            assert ending(saver, f"t-{number}") == []
 
 
 def test_an_ending_before_what_is_asked_for_is_left_out(path: Path) -> None:

@@ -35,7 +35,7 @@ from nbflow._database.payloads import Payloads
 from nbflow._database.reads import LogPast
 from nbflow._database.rows import COLUMNS, Sealer, checked, pack, read_values, unpack
 from nbflow._database.schema import migrate, version_of
-from nbflow._database.wal import checksum, whole_frames
+from nbflow._database.wal import checksum, is_fold_mark, whole_frames
 from nbflow._events import Compacted, Record
 from nbflow.errors import (
     StoreDamagedError,
@@ -407,7 +407,10 @@ def _add_log(path: str, copy: str) -> None:
     frames: list[bytes] = []
     for beside in logs_beside(path):
         content = Path(beside).read_bytes()
-        frames += [content[f.begin : f.end] for f in whole_frames(content)]
+        whole = (content[f.begin : f.end] for f in whole_frames(content))
+        # Without these marks all logs are one. A row that is in the file too is met
+        # twice, and taken once.
+        frames += [frame for frame in whole if not is_fold_mark(frame)]
     if not frames:
         with suppress(FileNotFoundError):
             shutil.copyfile(log, f"{copy}.wal")

@@ -2,7 +2,9 @@
 
 DuckDB gives up at the first frame that is broken. What stands behind it is as good
 as before: rows are only ever appended, so each frame can be replayed without the
-others. Nothing here knows what a frame says.
+others. Of what a frame says, only this is known: whether it is a mark that DuckDB sets
+when it begins to fold the log. It replays nothing behind one, since what is written
+meanwhile goes to a second log.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Frame", "checksum", "whole_frames"]
+__all__ = ["Frame", "checksum", "is_fold_mark", "whole_frames"]
 
 # A frame: how many bytes it has, their checksum, and they themselves.
 _HEAD: Final = struct.Struct("<QQ")
 _SMALLEST_BYTES: Final = 4
+_FOLD_MARK: Final = b"d\x00c"  # its field 100, the kind of the entry, is 99
 _WORD: Final = 2**64 - 1
 # Looking for the next frame byte by byte, what looks like a length is often none.
 _TRIALS_PER_BYTE: Final = 64
@@ -44,6 +47,11 @@ def whole_frames(log: bytes) -> list[Frame]:
         What lies between two of them was broken.
     """
     return list(_frames(log))
+
+
+def is_fold_mark(frame: bytes) -> bool:
+    """Return whether a frame, its head included, says that folding began."""
+    return frame.startswith(_FOLD_MARK, _HEAD.size)
 
 
 def _frames(log: bytes) -> Iterator[Frame]:

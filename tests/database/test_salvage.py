@@ -12,7 +12,7 @@ import pytest
 
 from nbflow._database.checking import check
 from nbflow._database.salvage import Salvage, salvage
-from nbflow._database.wal import whole_frames
+from nbflow._database.wal import checksum, whole_frames
 from nbflow._events import Custom, Record
 from nbflow._values import Payload
 from nbflow.checkpoint.duckdb import DuckDBSaver
@@ -119,6 +119,32 @@ def test_a_block_that_was_half_written_costs_nothing_and_is_mended(
     assert texts(folded, "t1") == before
     assert check(folded).is_whole
     assert not list(folded.parent.glob("*damaged*"))
+
+
+@pytest.mark.parametrize("place", [1, 20, 40])
+def test_a_kill_while_the_log_is_folded_and_written_costs_nothing_and_is_mended(
+    killed: Path, place: int
+) -> None:
+    log = log_of(killed)
+    content = log.read_bytes()
+    frames = whole_frames(content)
+    cut = frames[place].end
+    # DuckDB marks where folding began, and goes on in a second log.
+    mark = (
+        b"d\x00ce\x00d\x00\x80\x80\x80\x80\x80\x80\x80\x80\x03e\x00\x08" + b"\xff" * 4
+    )
+    folds = struct.pack("<QQ", len(mark), checksum(mark)) + mark
+    ends = content[frames[-1].begin :]
+    log.write_bytes(content[:cut] + folds + ends)
+    second = content[: frames[0].begin] + content[cut:]
+    log.with_name(f"{log.name}.checkpoint").write_bytes(second)
+    flip(killed, 3 * 4096 + 262_144 - 100)  # A block that was half written by then.
+
+    with pytest.warns(MendedStoreWarning, match="all of its 40 rows are there"):
+        DuckDBSaver(killed).close()
+
+    assert len(texts(killed, "all")) == 20
+    assert check(killed).is_whole
 
 
 def test_the_damaged_files_are_kept_as_they_were(killed: Path) -> None:

@@ -99,8 +99,8 @@ class Database:
             raise
 
     def enter(self) -> bool:
-        """Count one user more; False once the last one has left."""
-        if self._is_ending:
+        """Count one user more; False once it is being closed."""
+        if self._is_ending or self.writer.is_closed:
             return False
         self._users += 1
         return True
@@ -121,16 +121,18 @@ class Database:
     def end(self, cause: BaseException | None) -> None:
         """Close the file and let go of its lock."""
         self._is_ending = True
-        if cause is None:
-            # Nothing is lost without it: the log beside the file has everything.
-            with suppress(StoreError):
-                self._connection.checkpoint()
-        self._connection.close()
-        self._mark_file.close()
-        self._lock.release()
-        with _registry.lock:
-            _registry.open.pop(self.path, None)
-        self._ended.set()
+        with (
+            ExitStack() as last
+        ):  # Whatever fails, those who wait for the end are told.
+            last.callback(self._ended.set)
+            last.callback(_registry.forget, self.path)
+            last.callback(self._lock.release)
+            last.callback(self._mark_file.close)
+            last.callback(self._connection.close)
+            if cause is None:
+                # Nothing is lost without it: the log beside the file has everything.
+                with suppress(StoreError):
+                    self._connection.checkpoint()
 
     def disown(self) -> None:
         """Make everything here refuse, in a forked child."""
@@ -146,6 +148,11 @@ class _Registry:
         self.lock = threading.Lock()
         self.open: dict[str, Database] = {}
         self.is_over = False
+
+    def forget(self, path: str) -> None:
+        """Let the path be opened anew."""
+        with self.lock:
+            self.open.pop(path, None)
 
 
 _registry: Final = _Registry()

@@ -279,7 +279,10 @@ class Writer:
         errand.done.wait()
 
     def release(self) -> None:
-        """Write what is queued, let one user go, and return when that is done."""
+        """Write what is queued, let one user go, and return when that is done.
+
+        One that can't write any more is closed by its thread: then its end is awaited.
+        """
         done = Told()
         try:
             self.check()  # Without the lock, as in append.
@@ -287,6 +290,8 @@ class Writer:
                 self.check()
                 self._bell.put(done)
         except StoreClosedError:
+            if not self.is_own_thread():
+                self._thread.join()
             return
         if not self.is_own_thread():
             done.wait()
@@ -322,9 +327,11 @@ class Writer:
             self._serve(leaving)
         except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait are told
             cause = error
-        self._end(cause)
-        for done in leaving:
-            done.tell()
+        try:
+            self._end(cause)
+        finally:
+            for done in leaving:
+                done.tell()
 
     def _serve(self, leaving: list[Told]) -> None:
         while True:
@@ -449,15 +456,20 @@ class Writer:
             refused = [*self._taken, *self._queue]
             self._taken.clear()
             self._queue.clear()
-        self._appender.close()
-        self._owner.end(cause)
-        for group in refused:
-            self._tell(group.on_durable, self._refused(self._refusal))
+        try:
+            self._appender.close()
+            self._owner.end(cause)
+        finally:  # Whatever failed, nobody waits for what does not come.
+            self._refuse(refused, self._refusal)
+
+    def _refuse(self, groups: Sequence[_Group], why: str) -> None:
+        for group in groups:
+            self._tell(group.on_durable, self._refused(why))
         with suppress(Empty):
             while True:
                 late = self._bell.get_nowait()
                 if isinstance(late, _Errand):
-                    late.done.tell(self._refused(self._refusal))
+                    late.done.tell(self._refused(why))
                 if isinstance(late, Told):
                     late.tell()
 

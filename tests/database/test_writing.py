@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from nbflow._database import writer
+import pytest
+
+from nbflow._database import database, writer
+from nbflow._database.integrity import MarkFile
 from nbflow.checkpoint.duckdb import DuckDBSaver
-from nbflow.errors import StoreClosedError, StoreError
+from nbflow.errors import StoreClosedError, StoreError, StoreUnavailableError
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    import pytest
 
     from nbflow._events import Record
 
@@ -235,6 +237,92 @@ def test_a_busy_store_is_folded_now_and_then(
 
         assert saver._database.writer._commits <= 5
         assert len(saver.read("t")) == 12
+
+
+@pytest.fixture
+def ending(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Keep a writer between its last word and the end until the event is set."""
+    may_end = threading.Event()
+    end = database.Database.end
+
+    def end_later(self: database.Database, cause: BaseException | None) -> None:
+        may_end.wait()
+        end(self, cause)
+
+    monkeypatch.setattr(database.Database, "end", end_later)
+    yield may_end
+    may_end.set()
+
+
+def failed(path: Path, written: Callable[..., Record]) -> DuckDBSaver:
+    """Return a saver whose file has just failed, and is not yet closed."""
+    saver = DuckDBSaver(path)
+    saver.commit([written("t", "first")])
+
+    def fail(_: object) -> None:
+        raise StoreUnavailableError("no space left on device")
+
+    saver._database.writer._appender.append = fail  # type: ignore[assignment, method-assign]
+    saver.append([written("t", "lost")])
+    while not saver.is_closed:
+        time.sleep(0.001)
+    return saver
+
+
+def test_who_opens_a_store_that_has_just_failed_waits_for_its_end(
+    path: Path, written: Callable[..., Record], ending: threading.Event
+) -> None:
+    failed(path, written)
+
+    with ThreadPoolExecutor() as pool:
+        opening = pool.submit(DuckDBSaver, path)
+        time.sleep(0.05)
+        is_waiting = not opening.done()
+        ending.set()
+        again = opening.result()
+
+    assert is_waiting
+    again.commit([written("t", "later")])
+    assert len(again.read("t")) == 2
+    again.close()
+
+
+def test_closing_a_store_that_has_just_failed_returns_when_the_file_is_free(
+    path: Path, written: Callable[..., Record], ending: threading.Event
+) -> None:
+    saver = failed(path, written)
+
+    with ThreadPoolExecutor() as pool:
+        closing = pool.submit(saver.close)
+        time.sleep(0.05)
+        is_waiting = not closing.done()
+        ending.set()
+        closing.result()
+
+    assert is_waiting
+    assert str(path) not in database._registry.open
+
+
+def test_what_fails_at_a_stores_end_keeps_nobody_waiting(
+    path: Path, written: Callable[..., Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saver = DuckDBSaver(path)
+    close = MarkFile.close
+
+    def fail(self: MarkFile, *, is_ours: bool = True) -> None:
+        close(self, is_ours=is_ours)
+        raise OSError(errno.EIO, "the disk is gone")
+
+    seen: list[threading.ExceptHookArgs] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(threading, "excepthook", seen.append)
+        patched.setattr(MarkFile, "close", fail)
+        saver.close()
+        saver._database.writer._thread.join()
+
+    assert [str(args.exc_value) for args in seen] == ["[Errno 5] the disk is gone"]
+    with DuckDBSaver(path) as again:
+        again.commit([written("t")])
 
 
 def test_reading_while_another_thread_closes_is_an_error_of_ours(

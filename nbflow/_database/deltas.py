@@ -25,7 +25,9 @@ LARGEST_BYTES: Final = 8 << 20
 _LOOK_BYTES: Final = 32
 _FARTHEST_SKIP: Final = 4096
 _MISSES: Final = 12
-# Once something was found, what follows it is looked for near by.
+# What a value begins with mostly stands at the earlier one's beginning, behind a
+# length that has changed; what follows something found is looked for near by, too.
+_NEAR_MISSES: Final = 2
 _NEAR_BYTES: Final = 64 << 10
 _COMPARED_BYTES: Final = 256 << 10
 
@@ -109,8 +111,10 @@ def unpacked(data: bytes, most: int) -> bytes:
 def _shared_stretches(data: bytes, base: bytes) -> Iterator[tuple[int, int, int]]:
     """Yield where `data` has what `base` has, from where there, and how much."""
     at = done = near = misses = 0
-    skip, reach = _LOOK_BYTES, len(base)
+    skip = _LOOK_BYTES
     while at + _LOOK_BYTES <= len(data) and misses < _MISSES:
+        is_lost = near == 0 and misses >= _NEAR_MISSES
+        reach = len(base) if is_lost else _NEAR_BYTES
         start = base.find(data[at : at + _LOOK_BYTES], near, near + reach)
         if start < 0:
             misses += 1
@@ -122,7 +126,7 @@ def _shared_stretches(data: bytes, base: bytes) -> Iterator[tuple[int, int, int]
         yield at - before, start - before, length
         at = done = at - before + length
         near = start - before + length
-        skip, reach = _LOOK_BYTES, _NEAR_BYTES
+        skip = _LOOK_BYTES
 
 
 def _shared_from(data: bytes, at: int, base: bytes, start: int) -> int:

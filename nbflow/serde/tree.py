@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from functools import cached_property
+from gc import get_referents
 from io import BytesIO
 from itertools import chain, product
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,8 @@ MANY = 16
 """From here on it pays to look whether a container is plain."""
 
 _CAREFUL = ATOMS - {int, str}
-_PLAIN = ATOMS | {dict, list}
+_CONTAINERS = frozenset({dict, list})
+_PLAIN = ATOMS | _CONTAINERS
 STREAMED = 120
 _pack = Encoder().encode
 
@@ -226,16 +228,13 @@ def is_plain(value: Any, keys: frozenset[type] = ATOMS) -> bool:
             return True
         if not kinds <= _PLAIN:
             return False
-        below: list[Any] = []
-        if dict in kinds:
-            dicts = [item for item in level if type(item) is dict]
+        if not kinds.isdisjoint(ATOMS):
+            level = [item for item in level if type(item) in _CONTAINERS]
+        if keys is not ATOMS and dict in kinds:
+            dicts = (item for item in level if type(item) is dict)
             if not keys.issuperset(map(type, chain.from_iterable(dicts))):
                 return False
-            below.extend(chain.from_iterable(map(dict.values, dicts)))
-        if list in kinds:
-            lists = (item for item in level if type(item) is list)
-            below.extend(chain.from_iterable(lists))
-        level = below
+        level = get_referents(*level)  # items, values, and keys that are no texts
     return False
 
 

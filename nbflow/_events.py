@@ -157,7 +157,8 @@ class TaskCalled(Struct, frozen=True):
     why : str
         In a continued run, why nothing recorded was used: ``"new"``,
         ``"code"``, ``"arguments"``, ``"failed"``, ``"unfinished"``,
-        ``"answered"``, ``"secret"`` or ``"replay"``.
+        ``"answered"``, ``"secret"`` or ``"replay"``. In a fork that starts behind
+        it, ``"kept"`` or ``"replaced"``: it was not run.
     kind : str
         ``"task"``, ``"node"`` for one of a graph, or ``"workflow"`` for a nested run.
     aside : bool

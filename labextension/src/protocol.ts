@@ -37,7 +37,7 @@ export interface Call {
   cached: boolean;
   /** Its outcome was taken from the log in a continued run. */
   replayed: boolean;
-  /** In a continued run, why it ran again: 'code', 'arguments', 'failed', 'unfinished', 'answered', 'new', 'replay' or ''. */
+  /** In a continued run, why it ran again: 'code', 'arguments', 'failed', 'unfinished', 'answered', 'new', 'replay' or ''; in a fork 'kept' or 'replaced'. */
   why: string;
   /** Short text of its result, '' while there is none. */
   result: string;

@@ -124,6 +124,9 @@ test('a badge says where an outcome is from or why a call ran again', () => {
   expect(words({ cached: true })).toEqual(['cached']);
   expect(words({ replayed: true, why: 'code' })).toEqual(['replayed']);
   expect(words({ why: 'code', attempts: 2 })).toEqual(['ran again: code changed', '2 attempts']);
+  expect(words({ why: 'kept' })).toEqual(['kept by a fork']);
+  expect(words({ why: 'kept', replayed: true })).toEqual(['replayed']);
+  expect(words({ why: 'replaced', replayed: true })).toEqual(['replayed', 'replaced by a fork']);
 });
 
 test('durations are short in every size', () => {

@@ -38,7 +38,8 @@ TASKS: Final = View(
         "run_seconds": "its newest attempt, from begin to end",
         "wait_seconds": "from the call to the begin of its newest attempt",
         "error": "repr of what it raised, where it failed",
-        "why": "in a continued run, why nothing recorded was used",
+        "why": "in a continued run, why nothing recorded was used; in a fork, whether "
+        "it was kept or replaced",
         "result_bytes": "size of its result as stored",
         "input_tokens": "tokens that the models it called itself say they read, in all "
         "its attempts; null where none reported",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -19,7 +20,7 @@ from nbflow._engine.answers import (
 )
 from nbflow._engine.code import code_of
 from nbflow._engine.commands import NewInput, read_command
-from nbflow._engine.forks import offers_for_fork
+from nbflow._engine.forks import offers_for_fork, write_fork
 from nbflow._engine.ids import new_checkpoint_id, new_run_id
 from nbflow._engine.inject import as_context
 from nbflow._engine.limits import Places
@@ -42,7 +43,7 @@ from nbflow.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from nbflow._engine.options import Options
     from nbflow._engine.spec import Spec
@@ -59,6 +60,7 @@ __all__ = [
     "Settled",
     "begin",
     "change_thread",
+    "fork_thread",
     "record_answers",
 ]
 
@@ -254,6 +256,43 @@ def change_thread(
     InvalidUpdateError, CheckpointNotFoundError, ValueError
         As `write_updates` and `supersteps_of`.
     """
+    wanted = supersteps_of(supersteps)
+    what = f"a change of workflow {definition.spec.name!r} by hand"
+    with _held(definition, saver, config, what) as (target, _):
+        return write_updates(target, wanted).config
+
+
+def fork_thread(
+    definition: Definition,
+    saver: BaseCheckpointSaver,
+    config: Mapping[str, Any],
+    before: str,
+    result: Any = UNSET,
+) -> dict[str, Any]:
+    """Fork a run of a thread before one of its calls, and return the fork's config.
+
+    Raises
+    ------
+    ThreadBusyError
+        A run holds the thread.
+    InvalidUpdateError, ValueError
+        The config names a nested run, or no thread.
+    CheckpointNotFoundError, TaskNotFound, UnstorableValueError, SecretNotStoredError
+        As `write_fork`.
+    """
+    what = f"a fork of workflow {definition.spec.name!r}"
+    with _held(definition, saver, config, what) as (target, by):
+        return write_fork(target, before, result, by=by)
+
+
+@contextmanager
+def _held(
+    definition: Definition,
+    saver: BaseCheckpointSaver,
+    config: Mapping[str, Any],
+    what: str,
+) -> Iterator[tuple[Target, str]]:
+    """Hold the thread that a config names, and say who does it from where."""
     thread_of(config)
     options = options_from(config)
     if config["configurable"].get("checkpoint_ns"):
@@ -261,10 +300,8 @@ def change_thread(
             "A nested run is part of the run around it and can't be changed alone. "
             "Leave checkpoint_ns out to change the thread."
         )
-    wanted = supersteps_of(supersteps)
-    what = f"a change of workflow {definition.spec.name!r} by hand"
     with held(saver.scope, options.thread_id or "", what):
-        return write_updates(_target(definition, saver, options), wanted).config
+        yield _target(definition, saver, options), options.watch.by
 
 
 def _target(
@@ -300,7 +337,13 @@ class _Thread(Struct, frozen=True):
             self.saver, log.thread_id, started.previous_run_id, workflow
         )
         return _run(
-            self.definition, self.options, log, recorded, started, previous=previous
+            self.definition,
+            self.options,
+            log,
+            recorded,
+            started,
+            previous=previous,
+            forked_at=_forked_at(self.saver, log.thread_id, started),
         )
 
 
@@ -389,6 +432,7 @@ def _run(
     started: RunStarted,
     *,
     previous: Callable[[], Any] = lambda: None,
+    forked_at: Callable[[], int | None] = lambda: None,
 ) -> Run:
     settings = Settings(
         workflow=definition.spec.name,
@@ -397,6 +441,7 @@ def _run(
         config=options.config,
         store=definition.store,
         previous=previous,
+        forked_at=forked_at,
         context=as_context(definition.context_schema, options.context),
         cache=definition.cache,
         on_divergence=options.on_divergence or definition.on_divergence,
@@ -426,6 +471,22 @@ def _saved_by(
         return None if found is None else read_again(found, saver, workflow)
 
     return previous
+
+
+def _forked_at(
+    saver: BaseCheckpointSaver, thread_id: str, started: RunStarted
+) -> Callable[[], int | None]:
+    """Return what finds where in the log the run began that a fork comes from."""
+
+    @lru_cache(maxsize=1)
+    def forked_at() -> int | None:
+        parent_id = started.parent_checkpoint_id
+        if started.source != "fork" or parent_id is None:
+            return None
+        point = find_point(saver, thread_id, parent_id)
+        return point.begun_seq if point is not None and point.kind == "input" else None
+
+    return forked_at
 
 
 # More of the old run.

@@ -1,25 +1,44 @@
-"""A run begun again from one of its checkpoints, and answers for what it will ask.
+"""A run begun again, from its input or before one of its calls.
 
-A fork has the input and the `previous` of the run it comes from, and does all of it
-anew: its calls and questions have identities of their own. An answer that is given
-along is for a question that the fork has yet to ask.
+A fork has the input and the `previous` of the run it comes from, and its calls and
+questions have identities of their own. What stands before the call that it starts at
+is copied into it, so a fork is a run like any other that waits to be continued, and
+needs nothing of the one it comes from. An answer that is given along is for a question
+that the fork has yet to ask.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from nbflow._engine.ids import place_below, question_id
+from msgspec.structs import replace
+
+from nbflow import serde
+from nbflow._engine.ids import digest, new_checkpoint_id, new_run_id, now
+from nbflow._engine.kept import KEPT_KINDS, Instead, Names, kept_before
+from nbflow._engine.log import WHEN_CONTINUED, Log
 from nbflow._engine.pictures import RunPicture, picture_of
-from nbflow.errors import UnknownInterruptError
+from nbflow._events import (
+    Record,
+    RunCancelled,
+    RunStarted,
+    RunSuperseded,
+    TaskCalled,
+)
+from nbflow._values import UNSET
+from nbflow.checkpoint.points import address, find_point
+from nbflow.errors import CheckpointNotFoundError, TaskNotFound, UnknownInterruptError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from nbflow._events import Interrupted, Record
+    from nbflow._engine.updates import Target
+    from nbflow._events import Interrupted
 
-__all__ = ["Offers", "offers_for_fork"]
+__all__ = ["Offers", "offers_for_fork", "write_fork"]
+
+_NAMED: Final = 12  # calls, in an error
 
 
 class Offers:
@@ -108,16 +127,114 @@ def _ids_in_fork(
     picture: RunPicture, run_id: str, wanted: Mapping[str, Any]
 ) -> dict[str, str]:
     """Return what the questions of a run are called in a fork of it."""
-    places = {picture.run_id: run_id}
+    names = Names(picture.run_id, run_id)
     for call in picture.calls.values():
-        # A caller's begin stands before those of the calls it makes.
-        called = call.called
-        key = (called.name, called.args_key, called.ordinal)
-        if called.place in places:
-            below = place_below(called.place, *key)
-            places[below] = place_below(places[called.place], *key)
-    return {
-        interrupt_id: question_id(places[place], question.value_key, question.ordinal)
-        for interrupt_id, question in picture.asked.items()
-        if interrupt_id in wanted and (place := question.place) in places
+        names.call(call.called)
+    found = ((key, names.question(picture.asked[key])) for key in wanted)
+    return {key: asked.interrupt_id for key, asked in found if asked is not None}
+
+
+def write_fork(
+    target: Target, identity: str, result: Any = UNSET, *, by: str = ""
+) -> dict[str, Any]:
+    """Write a run that starts before a call of another; on disk when this returns.
+
+    Parameters
+    ----------
+    target : Target
+        The thread, which the caller holds, and the checkpoint whose run is forked.
+    identity : str
+        Id of the call or question; the run's own makes it begin at its input.
+    result : Any, optional
+        What came of the call, or the answer to the question, in the fork.
+    by : str, default ""
+        Who answers so.
+
+    Returns
+    -------
+    dict
+        Config of the fork's input, from where None continues it.
+
+    Raises
+    ------
+    CheckpointNotFoundError
+        The thread has no such checkpoint, or is not there.
+    TaskNotFound
+        The run has no such call.
+    UnstorableValueError, SecretNotStoredError
+        `result` can't be stored.
+    """
+    saver, thread_id = target.saver, target.thread_id
+    point = find_point(saver, thread_id, target.checkpoint_id)
+    if point is None:
+        raise CheckpointNotFoundError(thread_id, target.checkpoint_id or "")
+    log = Log(saver, thread_id, new_run_id())
+    instead: Instead | None = None
+    if result is not UNSET:
+        value = log.payload(result, root="result", missing=WHEN_CONTINUED)
+        instead = Instead(value, serde.fingerprint(result), by)
+    records = saver.read(thread_id, run_id=point.run_id, kinds=KEPT_KINDS)
+    if instead is not None:
+        _refuse_nodes(records, identity)
+    kept = kept_before(records, identity, log.run_id, instead=instead)
+    begun = point.begun
+    if (
+        kept is None
+        and instead is None
+        and identity == digest(point.run_id, begun.workflow)
+    ):
+        kept = []
+    if kept is None or not isinstance(begun, RunStarted):
+        raise TaskNotFound(_no_such_call(thread_id, point.run_id, identity, records))
+    started = replace(
+        begun,
+        checkpoint_id=new_checkpoint_id(),
+        parent_checkpoint_id=begun.checkpoint_id,
+        step=begun.step + 1,
+        metadata=dict(target.metadata),
+        cell=target.cell,
+        source="fork",
+    )
+    # Nobody is at work on it: it waits to be continued with None.
+    events = (started, *kept, RunCancelled("forked, and not begun"))
+    saver.commit([*_superseded(target, log.run_id), *map(log.record, events)])
+    return address(thread_id, started.checkpoint_id)
+
+
+def _refuse_nodes(records: Iterable[Record], identity: str) -> None:
+    for record in records:
+        event = record.event
+        if (
+            isinstance(event, TaskCalled)
+            and event.call_id == identity
+            and event.kind == "node"
+        ):
+            raise NotImplementedError(
+                f"What the node {event.name!r} of a graph returned can't be replaced "
+                "yet: where the graph went on was a part of it. Fork before the node."
+            )
+
+
+def _superseded(target: Target, fork_id: str) -> list[Record]:
+    head = target.saver.head(target.thread_id)
+    if head is None or head.status in ("finished", "superseded"):
+        return []
+    event = RunSuperseded(fork_id)
+    return [Record(target.thread_id, head.run_id, now(), event)]
+
+
+def _no_such_call(
+    thread_id: str, run_id: str, identity: str, records: Sequence[Record]
+) -> str:
+    calls = {
+        event.call_id: f"{event.call_id} ({event.name})"
+        for record in records
+        if isinstance(event := record.event, TaskCalled)
     }
+    shown = ", ".join(list(calls.values())[:_NAMED]) or "none"
+    more = f" and {len(calls) - _NAMED} more" if len(calls) > _NAMED else ""
+    return (
+        f"Run {run_id[:8]} of thread {thread_id!r} has no call {identity!r}.\n"
+        "Take the id of a task or an interrupt of that run, from the checkpoint of its "
+        f"input in get_state_history(config). Its calls: {shown}{more}."
+    )

@@ -245,12 +245,15 @@ def _previous(nested: Nested) -> Any:
     if not nested.definition.keeps or log.saver is None:
         return None
     found: bytes | None = None
+    forked_at = nested.run.settings.forked_at()
     records = log.saver.read(log.thread_id, kinds=("NestedSaved",), newest_first=True)
     for record in records:
         event = record.event
         if not isinstance(event, NestedSaved) or event.namespace != nested.namespace:
             continue
         if record.run_id != log.run_id:
+            if forked_at is not None and record.seq >= forked_at:
+                continue
             found = event.value.data if found is None else found
             break
         # Its own from before its code was edited is not before it, nor what followed.

@@ -208,6 +208,10 @@ class Recorded:
             i for i in order if i in self._questions and i not in self._answers
         )
 
+    def outcome_of(self, call_id: str) -> TaskFinished | TaskFailed | None:
+        """Return the outcome that a call would have again, if it has one."""
+        return self._outcomes.get(call_id)
+
     def answer_to(self, interrupt_id: str) -> Answered | None:
         """Return the recorded answer to a question."""
         return self._answers.get(interrupt_id)

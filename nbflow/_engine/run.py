@@ -82,6 +82,9 @@ class Settings(Struct, frozen=True):
         The store given to the entrypoint.
     previous : callable
         Returns a fresh copy of what the thread's last run saved, or None.
+    forked_at : callable
+        Returns the place in the log from which on a fork remembers nothing of other
+        runs, or None: what its nested runs had saved there is what they get.
     context : Any
         What the caller passed as `context`.
     on_divergence : {"warn", "error", "rerun"}
@@ -104,6 +107,7 @@ class Settings(Struct, frozen=True):
     config: Mapping[str, Any]
     store: BaseStore | None = None
     previous: Callable[[], Any] = lambda: None
+    forked_at: Callable[[], int | None] = lambda: None
     context: Any = None
     on_divergence: OnDivergence = "warn"
     cache: BaseCache | None = None

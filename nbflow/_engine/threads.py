@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nbflow._engine.begin import change_thread
+from nbflow._engine.begin import change_thread, fork_thread
 from nbflow._engine.beside import in_thread
 from nbflow._engine.drawing import drawing_of
 from nbflow._engine.state import DRAWN_KINDS, history_of, state_of, thread_of
-from nbflow._values import StateUpdate
+from nbflow._values import UNSET, StateUpdate
 from nbflow.checkpoint.points import find_point
 
 if TYPE_CHECKING:
@@ -209,6 +209,70 @@ class Threads:
         """
         return change_thread(self._definition, self._saver(), config, supersteps)
 
+    def fork(
+        self, config: Mapping[str, Any], *, before: str, result: Any = UNSET
+    ) -> dict[str, Any]:
+        """Make a new run of an old one that starts before one of its calls.
+
+        The new run has the same input, and keeps what stands before that call in the
+        order in which the body made its calls: results, caught failures, answers,
+        recorded times and chance. It waits to be continued: ``invoke(None, fork)``. A
+        task that was edited meanwhile runs again, as in any run that is continued. The
+        old run stays as it is, and the new one needs nothing of it.
+
+        Parameters
+        ----------
+        config : mapping
+            Names the thread, and optionally a checkpoint of the run that is meant; by
+            default the newest.
+        before : str
+            The `id` of a task, or of an interrupt, in the state at the run's input.
+        result : Any, optional
+            Takes the place of what that call returned, or of the answer to that
+            interrupt; the new run then goes on behind it.
+
+        Returns
+        -------
+        dict
+            Config of the new run's input, on disk by now.
+
+        Raises
+        ------
+        ValueError
+            The workflow has no saver, or the config names no thread.
+        CheckpointNotFoundError
+            The thread has no such checkpoint, or no run at all.
+        TaskNotFound
+            The run has no such call.
+        ThreadBusyError
+            A run holds the thread.
+        UnstorableValueError, SecretNotStoredError
+            `result` can't be stored.
+
+        Examples
+        --------
+        >>> from nbflow import entrypoint, task
+        >>> from nbflow.checkpoint.memory import InMemorySaver
+        >>> @task
+        ... def draft(topic: str) -> str:
+        ...     return f"About {topic}"
+        >>> @task
+        ... def shout(text: str) -> str:
+        ...     return text.upper()
+        >>> @entrypoint(checkpointer=InMemorySaver())
+        ... def write(topic: str) -> str:
+        ...     return shout(draft(topic).result()).result()
+        >>> config = {"configurable": {"thread_id": "1"}}
+        >>> write.invoke("cats", config)
+        'ABOUT CATS'
+        >>> ended, began = write.get_state_history(config)
+        >>> _, drafted, shouted = began.tasks
+        >>> fork = write.fork(config, before=drafted.id, result="On cats")
+        >>> write.invoke(None, fork)
+        'ON CATS'
+        """
+        return fork_thread(self._definition, self._saver(), config, before, result)
+
     # The same, without blocking the event loop.
 
     async def aget_state(
@@ -258,6 +322,12 @@ class Threads:
     ) -> dict[str, Any]:
         """Like `bulk_update_state`, without blocking the event loop."""
         return await in_thread(partial(self.bulk_update_state, config, supersteps))
+
+    async def afork(
+        self, config: Mapping[str, Any], *, before: str, result: Any = UNSET
+    ) -> dict[str, Any]:
+        """Like `fork`, without blocking the event loop."""
+        return await in_thread(partial(self.fork, config, before=before, result=result))
 
     def _saver(self) -> BaseCheckpointSaver:
         if self._definition.saver is None:

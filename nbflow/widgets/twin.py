@@ -30,6 +30,8 @@ _AGAIN: Final = {
     "unfinished": "ran again: it was unfinished",
     "answered": "answered",
     "replay": "ran again: as asked",
+    "kept": "kept by a fork",
+    "replaced": "replaced by a fork",
 }
 _SIGNS: Final = {
     "waiting": "\u00b7",

@@ -26,8 +26,9 @@ from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 import nbflow
-from nbflow import Command
+from nbflow import Command, serde
 from nbflow._events import (
+    Interrupted,
     Record,
     RunFailed,
     RunInterrupted,
@@ -706,6 +707,87 @@ def _check_nothing_finished_ran_again(
             usable.add(event.call_id)
 
 
+# Forks.
+
+
+def points_of(records: Sequence[Record], first: int) -> list[Record]:
+    """Return where to fork: before each call and question, or many of them."""
+    points = {
+        identity: record
+        for record in reversed(records)
+        if (identity := point_of(record))
+    }
+    found = list(points.values())
+    step = max(1, -(-len(found) // CUTS_AT_MOST))
+    return found[first % step :: step]
+
+
+def point_of(record: Record) -> str:
+    """Return what names a call or a question, if a record tells of one."""
+    event = record.event
+    if isinstance(event, TaskCalled):
+        return event.call_id
+    return event.interrupt_id if isinstance(event, Interrupted) else ""
+
+
+def kept_in(records: Iterable[Record]) -> Counter[Key]:
+    """Return the calls that have an outcome from a fork's beginning."""
+    calls: dict[str, TaskCalled] = {}
+    kept: Counter[Key] = Counter()
+    for record in records:
+        match record.event:
+            case TaskCalled(call_id=call_id) as call:
+                calls[call_id] = call
+            case TaskFinished(call_id=call_id) | TaskFailed(call_id=call_id):
+                kept[key_of(calls[call_id])] += 1
+            case _:
+                continue
+    return kept
+
+
+def _check_forks(program: Program, first: int) -> None:
+    right, calls = run_plainly(program)
+    saver, module = InMemorySaver(), define(program)
+    run_to_the_end(define(program), saver, World(), one_by_one=False)
+    records = saver.read("t")
+    results: dict[str, Any] = {
+        record.event.call_id: serde.decode(record.event.result.data or b"")
+        for record in records
+        if isinstance(record.event, TaskFinished)
+    }
+    # One that fails the first time has had its first time.
+    leaves = {
+        key: times - (key[0] == "flaky") for key, times in calls.items() if is_leaf(key)
+    }
+
+    for point in points_of(records, first):
+        identity = point_of(point)
+        note(f"forked before {point.event!r}")
+        replacing = [{"result": results[identity]}] if identity in results else []
+        for instead in ({}, *replacing):
+            again, world = cut(records, len(records)), World(began(records))
+            module["workflow"].with_saver(again).fork(
+                CONFIG, before=identity, **instead
+            )
+            before = again.read("t")[len(records) :]
+            kept = kept_in(before)
+
+            result = run_to_the_end(module, again, world, one_by_one=False)
+
+            assert result == right
+            ran = {key: world.ran[key] + kept[key] for key in leaves}
+            is_leaf_call = isinstance(point.event, TaskCalled) and is_leaf(
+                key_of(point.event)
+            )
+            if instead and not is_leaf_call:  # What it would call doesn't run.
+                assert all(times <= leaves[key] for key, times in ran.items())
+            else:
+                assert ran == leaves
+            if isinstance(point.event, TaskCalled) and is_leaf_call and not instead:
+                assert world.ran[key_of(point.event)]
+            _check_nothing_finished_ran_again(before, again.read("t")[len(records) :])
+
+
 # Edits.
 
 
@@ -772,6 +854,24 @@ def _check_others_ran_once(
     for key in calls:
         if is_leaf(key) and key[0] not in (edited, "flaky"):
             assert world.ran[key] + begun[key] - open_[key] == calls[key], key
+
+
+@generated
+@given(_programs(is_async=False), st.integers(0, 9))
+def test_a_synchronous_workflow_can_be_forked_before_any_of_its_calls(
+    program: Program, first: int
+) -> None:
+    note(_Source(program).module())
+    _check_forks(program, first)
+
+
+@generated
+@given(_programs(is_async=True), st.integers(0, 9))
+def test_an_asynchronous_workflow_can_be_forked_before_any_of_its_calls(
+    program: Program, first: int
+) -> None:
+    note(_Source(program).module())
+    _check_forks(program, first)
 
 
 @generated

@@ -44,21 +44,26 @@ export interface Badge {
   text: string;
 }
 
-/** What sets a call apart: where its outcome came from, or why it ran again. */
+/** What sets a call apart: where its outcome came from, or why it ran. */
 export function badgesOf(call: Call, trans: Words): Badge[] {
   const badges: Badge[] = [];
   if (call.cached) badges.push({ kind: 'kept', text: trans.__('cached') });
   else if (call.replayed) badges.push({ kind: 'kept', text: trans.__('replayed') });
-  const why = whyAgain(call.why, trans);
-  if (why !== '' && !call.replayed)
-    badges.push({ kind: call.why === 'new' ? 'note' : 'again', text: why });
+  const why = whyOf(call.why, trans);
+  if (why !== '' && (!call.replayed || call.why === 'replaced'))
+    badges.push({ kind: kindOf(call.why), text: why });
   if (call.attempts > 1) {
     badges.push({ kind: 'note', text: trans._n('%1 attempt', '%1 attempts', call.attempts) });
   }
   return badges;
 }
 
-function whyAgain(why: string, trans: Words): string {
+function kindOf(why: string): Badge['kind'] {
+  if (why === 'new' || why === 'replaced') return 'note';
+  return why === 'kept' ? 'kept' : 'again';
+}
+
+function whyOf(why: string, trans: Words): string {
   switch (why) {
     case '':
       return '';
@@ -76,6 +81,10 @@ function whyAgain(why: string, trans: Words): string {
       return trans.__('new');
     case 'replay':
       return trans.__('ran again: as asked');
+    case 'kept':
+      return trans.__('kept by a fork');
+    case 'replaced':
+      return trans.__('replaced by a fork');
     default:
       return trans.__('ran again: %1', why);
   }

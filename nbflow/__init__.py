@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nbflow.func import entrypoint, task
     from nbflow.session.api import (
         cancel,
+        fork,
         history,
         pending,
         resume,
@@ -51,6 +52,7 @@ __all__ = [
     "doctor",
     "entrypoint",
     "export_thread",
+    "fork",
     "get_config",
     "get_store",
     "get_stream_writer",
@@ -84,6 +86,7 @@ _HOMES: Final = {
     "doctor": "session.housekeeping",
     "entrypoint": "func",
     "export_thread": "session.housekeeping",
+    "fork": "session.api",
     "get_config": "config",
     "get_store": "config",
     "get_stream_writer": "config",

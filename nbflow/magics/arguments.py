@@ -13,6 +13,7 @@ from nbflow.errors import UsageError
 from nbflow.magics.commands import (
     CancelCommand,
     CellOptions,
+    ForkCommand,
     HelpCommand,
     HistoryCommand,
     LineCommand,
@@ -197,6 +198,38 @@ _RESUME: Final = Grammar(
     (*_WHICH, *_HOW),
 )
 
+_AT: Final = (
+    Option(
+        ("--before",),
+        "before",
+        "the call to fork before: a task's name, or interrupt; name#2 is the second of "
+        "several, as %workflow tasks shows them; or an id",
+        placeholder="CALL",
+    ),
+    Option(
+        ("--set",),
+        "set",
+        "what takes the place of that call's result, or of the answer to that question",
+        placeholder="EXPR",
+    ),
+)
+
+_FORK_FIELDS: Final = frozenset(option.field for option in _AT)
+
+_FORK: Final = Grammar(
+    "%workflow fork",
+    ("RUN_OR_THREAD",),
+    "Try a run again from one of its calls on: what stands before the call is kept, "
+    "and the run stays as it is. A thread means its newest run; %workflow history "
+    "shows the ids of others.",
+    (
+        "%workflow fork review --before draft",
+        '%workflow fork review --before draft --set "a text of my own"',
+        "%workflow fork 1f0e2d3c --before interrupt#2",
+    ),
+    (*_AT, *_HOW),
+)
+
 _CANCEL: Final = Grammar(
     "%workflow cancel",
     ("[THREAD]",),
@@ -338,6 +371,14 @@ def _resume(words: Words, values: Values) -> ResumeCommand:
     return ResumeCommand(words[0], answer, interrupt_id, RunOptions(**how))
 
 
+def _fork(words: Words, values: Values) -> ForkCommand:
+    how = {name: value for name, value in values.items() if name not in _FORK_FIELDS}
+    before = values.get("before")
+    if before is None:
+        raise refusal(_FORK, "%workflow fork needs --before CALL.")
+    return ForkCommand(words[0], before, values.get("set"), RunOptions(**how))
+
+
 def _help(words: Words, _: Values) -> HelpCommand:
     topic = (_first(words) or "help").lstrip("%").lower()
     if topic == "help":
@@ -368,6 +409,7 @@ def _first(words: Words) -> str | None:
 _COMMANDS: Final[dict[str, tuple[Grammar, _Build]]] = {
     "run": (_RUN, _run),
     "resume": (_RESUME, _resume),
+    "fork": (_FORK, _fork),
     "cancel": (_CANCEL, lambda words, _: CancelCommand(_first(words))),
     "threads": (_THREADS, lambda _, values: ThreadsCommand(**values)),
     "history": (

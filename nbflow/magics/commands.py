@@ -21,6 +21,7 @@ __all__ = [
     "DeleteCommand",
     "DoctorCommand",
     "ExportCommand",
+    "ForkCommand",
     "HelpCommand",
     "HistoryCommand",
     "HouseCommand",
@@ -148,6 +149,28 @@ class ResumeCommand:
     thread: str
     answer: str | None
     interrupt_id: str | None
+    options: RunOptions
+
+
+@dataclass(frozen=True, slots=True)
+class ForkCommand:
+    """Fork a run before one of its calls, and go on with the fork.
+
+    Attributes
+    ----------
+    run : str
+        The run, or a thread's newest.
+    before : str
+        The call.
+    result : str or None
+        Python expression of what takes the place of its result; None replaces nothing.
+    options : RunOptions
+        How it runs on.
+    """
+
+    run: str
+    before: str
+    result: str | None
     options: RunOptions
 
 
@@ -326,6 +349,7 @@ HouseCommand: TypeAlias = (
 LineCommand: TypeAlias = (
     RunCommand
     | ResumeCommand
+    | ForkCommand
     | CancelCommand
     | ThreadsCommand
     | HistoryCommand

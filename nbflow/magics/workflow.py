@@ -22,12 +22,14 @@ from nbflow.magics.arguments import parse_cell_line, parse_line
 from nbflow.magics.commands import (
     CancelCommand,
     CellOptions,
+    ForkCommand,
     HelpCommand,
     HistoryCommand,
     LineCommand,
     PendingCommand,
     ResumeCommand,
     RunCommand,
+    RunOptions,
     ShowCommand,
     SqlCommand,
     StoreCommand,
@@ -249,24 +251,17 @@ def _publish_at_end(
 
 def run_line(notebook: Notebook, command: LineCommand) -> Any:
     """Do what a line says, and return what the cell shows."""
-    session = notebook.session
     match command:
         case RunCommand(name=name, options=options):
             return _run_by_name(notebook, name, options)
         case ResumeCommand():
             return _resume(notebook, command)
+        case ForkCommand():
+            return _fork(notebook, command)
         case CancelCommand(thread=thread):
             return _cancel(notebook, thread)
-        case ThreadsCommand(limit=limit):
-            return api.threads(limit)
-        case HistoryCommand(thread=thread, limit=limit):
-            return api.history(_thread_of(notebook, thread), limit=limit)
-        case PendingCommand(thread=thread):
-            asked = session.pending()
-            wanted = (q for q in asked if thread in (None, q.head.thread_id))
-            return pending_report(wanted)
-        case ShowCommand(target=target):
-            return notebook.show(_thread_of(notebook, target))
+        case ThreadsCommand() | HistoryCommand() | PendingCommand() | ShowCommand():
+            return _look(notebook, command)
         case StoreCommand(path=path):
             return _store(notebook, path)
         case HelpCommand(text=text):
@@ -274,6 +269,23 @@ def run_line(notebook: Notebook, command: LineCommand) -> Any:
             return None
         case _:
             return keep_house(command)
+
+
+def _look(
+    notebook: Notebook,
+    command: ThreadsCommand | HistoryCommand | PendingCommand | ShowCommand,
+) -> Any:
+    match command:
+        case ThreadsCommand(limit=limit):
+            return api.threads(limit)
+        case HistoryCommand(thread=thread, limit=limit):
+            return api.history(_thread_of(notebook, thread), limit=limit)
+        case PendingCommand(thread=thread):
+            asked = notebook.session.pending()
+            wanted = (q for q in asked if thread in (None, q.head.thread_id))
+            return pending_report(wanted)
+        case ShowCommand(target=target):
+            return notebook.show(_thread_of(notebook, target))
 
 
 def _run_by_name(notebook: Notebook, name: str, options: CellOptions) -> Any:
@@ -312,9 +324,25 @@ def _resume(notebook: Notebook, command: ResumeCommand) -> Any:
             f"The answer is kept. Run the cell that defines {head.workflow!r} to go on."
         )
         return None
-    _publish_at_end(notebook, handle, [], command.options.out)
-    notebook.show(handle, panel=command.options.panel)
-    return notebook.finish(handle, command.options)
+    return _followed(notebook, handle, command.options)
+
+
+def _fork(notebook: Notebook, command: ForkCommand) -> Any:
+    session = notebook.session
+    result = UNSET if command.result is None else notebook.value_of(command.result)
+    _, thread_id, _ = session.find_run(command.run)
+    stretch = notebook.stretch(command.options)
+    notebook.wait_for_stopped(thread_id, command.options)
+    notebook.leave(thread_id)
+    handle = session.fork(command.run, command.before, result, stretch)
+    return _followed(notebook, handle, command.options)
+
+
+def _followed(notebook: Notebook, handle: RunHandle, options: RunOptions) -> Any:
+    """Show a run that goes on under the line's cell, and return its result."""
+    _publish_at_end(notebook, handle, [], options.out)
+    notebook.show(handle, panel=options.panel)
+    return notebook.finish(handle, options)
 
 
 def _cancel(notebook: Notebook, thread: str | None) -> None:

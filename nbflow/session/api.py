@@ -24,6 +24,7 @@ __all__ = [
     "CHECKPOINTS_SHOWN",
     "THREADS_SHOWN",
     "cancel",
+    "fork",
     "history",
     "pending",
     "resume",
@@ -110,6 +111,39 @@ def resume(
     return current_session().answer(
         thread_id, {interrupt_id: answer}, by="nbflow.resume"
     )
+
+
+def fork(run: str, *, before: str, result: Any = UNSET) -> RunHandle:
+    """Fork a run before one of its calls, and go on with the fork.
+
+    What stands before the call is kept, and the run stays as it is; see
+    `Workflow.fork`.
+
+    Parameters
+    ----------
+    run : str
+        A thread, whose newest run is meant; or the first characters of a run's id, as
+        `history` shows them, of the threads that were updated last.
+    before : str
+        The call: a task's name, ``"interrupt"`` for a question, and where there are
+        several, its number, such as ``"polish#2"``; `tasks` shows them so. Or an id.
+    result : Any, optional
+        What takes the place of the call's result, or of the answer to the question.
+
+    Returns
+    -------
+    RunHandle
+        The fork, at work.
+
+    Raises
+    ------
+    ThreadNotFoundError, UsageError, ThreadBusyError
+        There is no such run or call, its workflow is not defined in this kernel, or a
+        run is at work on the thread.
+    UnstorableValueError, SecretNotStoredError
+        `result` can't be stored.
+    """
+    return current_session().fork(run, before, result)
 
 
 def cancel(thread_id: str | None = None) -> list[str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nbflow import serde
 from nbflow._events import Interrupted
+from nbflow.session.calls import numbered
 from nbflow.session.questions import question_of
 from nbflow.session.texts import plain
 from nbflow.session.views import QuestionView
@@ -177,7 +178,8 @@ def _asked(question: Question) -> tuple[str, ...]:
 def tasks_report(view: RunView) -> Report:
     """List the task calls of a run, in the order of first calls.
 
-    What models used has columns where one of them reported it.
+    Several of one name are numbered, as `find_call` takes them. What models used has
+    columns where one of them reported it.
     """
     calls = tuple(view.calls.values())
     has_tokens = any(call.input_tokens or call.output_tokens for call in calls)
@@ -187,15 +189,16 @@ def tasks_report(view: RunView) -> Report:
         "error",
     )
     title = f"Tasks of run {view.run_id[:8]} on thread {view.thread_id!r}"
-    rows = (_task(call, has_tokens=has_tokens) for call in calls)
+    names = numbered({call.call_id: call.name for call in calls})
+    rows = (_task(c, names[c.call_id], has_tokens=has_tokens) for c in calls)
     return _report(f"{title}, {view.status}", columns, rows, "none.")
 
 
-def _task(call: CallView, *, has_tokens: bool) -> tuple[str, ...]:
+def _task(call: CallView, name: str, *, has_tokens: bool) -> tuple[str, ...]:
     began, ended = call.started_at, call.ended_at
     origin = "cache" if call.cached else "log" if call.replayed else ""
     return (
-        call.name,
+        name,
         call.args,
         call.status,
         "" if began is None or ended is None else _seconds(ended - began),

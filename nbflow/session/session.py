@@ -16,7 +16,8 @@ from nbflow import serde
 from nbflow._engine.begin import NewInput, Settled, record_answers
 from nbflow._engine.workflow import Workflow
 from nbflow._events import RunFinished, RunStarted
-from nbflow._values import Command
+from nbflow._values import UNSET, Command
+from nbflow.checkpoint.points import address
 from nbflow.errors import (
     EmptyInputError,
     ThreadNotFoundError,
@@ -24,6 +25,7 @@ from nbflow.errors import (
     UsageError,
 )
 from nbflow.session.bus import Bus, view_of
+from nbflow.session.calls import CALL_KINDS, find_call
 from nbflow.session.following import Following
 from nbflow.session.places import StorePlace, default_store
 from nbflow.session.questions import check_answer
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["Beginning", "Session"]
 
 _NAMED: Final = 100  # threads, in an error
+_SEARCHED: Final = 100  # threads, for a run
+_SHORTEST_RUN: Final = 8  # as tables show it
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,7 +322,7 @@ class Session:
         handle = self._runs.get((saver.scope, thread_id))
         picture = self._bus.picture_of(saver, head)
         checked = dict(_checked(picture.view, key, answers[key]) for key in answers)
-        workflow = self._workflow_of(saver, head, handle)
+        workflow = self._workflow_of(saver, head.workflow, handle)
         if workflow is None:
             record_answers(saver, thread_id, Command(resume=checked), by=by)
             picture.update(view_of(saver, head))
@@ -366,14 +370,57 @@ class Session:
                 "Start a new one with an input: %workflow run NAME -i EXPR."
             )
         known = self._runs.get((saver.scope, thread_id))
-        workflow = self._workflow_of(saver, head, known)
-        if workflow is None:
-            raise UsageError(
-                f"The workflow {head.workflow!r} is not defined in this kernel.\n"
-                "Run the cell that defines it, then continue."
-            )
+        workflow = self._defined(saver, head.workflow, known)
         handle = known or self._handle(workflow, saver, thread_id, head)
         handle.workflow = workflow
+        if stretch is None:
+            handle.go_on(None)
+        else:
+            handle.begin(replace(stretch, given=None))
+        return handle
+
+    def fork(
+        self,
+        target: str,
+        before: str,
+        result: Any = UNSET,
+        stretch: Stretch | None = None,
+    ) -> RunHandle:
+        """Fork a run before one of its calls, and go on with the fork.
+
+        Parameters
+        ----------
+        target : str
+            The run, as for `find_run`.
+        before : str
+            The call, as for `find_call`.
+        result : Any, optional
+            What takes the place of the call's result, or of the answer to a question.
+        stretch : Stretch, optional
+            How to run.
+
+        Raises
+        ------
+        UsageError
+            There is no such call, or the workflow is not defined in this kernel.
+        ThreadNotFoundError
+            There is no such run.
+        ThreadBusyError
+            A run holds the thread.
+        UnstorableValueError, SecretNotStoredError
+            `result` can't be stored.
+        """
+        saver, thread_id, run_id = self.find_run(target)
+        kinds = ("RunStarted", *CALL_KINDS)
+        records = saver.read(thread_id, run_id=run_id, kinds=kinds)
+        call_id = find_call(records, before)
+        begun = next(r.event for r in records if isinstance(r.event, RunStarted))
+        known = self._runs.get((saver.scope, thread_id))
+        workflow = self._defined(saver, begun.workflow, known)
+        workflow.fork(
+            address(thread_id, begun.checkpoint_id), before=call_id, result=result
+        )
+        handle = self._handle(workflow, saver, thread_id, saver.head(thread_id))
         if stretch is None:
             handle.go_on(None)
         else:
@@ -393,12 +440,23 @@ class Session:
         """Return whether this kernel knows the workflow of a thread's newest run."""
         saver, head = self.find_thread(thread_id)
         known = self._runs.get((saver.scope, thread_id))
-        return self._workflow_of(saver, head, known) is not None
+        return self._workflow_of(saver, head.workflow, known) is not None
+
+    def _defined(
+        self, saver: BaseCheckpointSaver, name: str, handle: RunHandle | None
+    ) -> Workflow[Any, Any]:
+        workflow = self._workflow_of(saver, name, handle)
+        if workflow is None:
+            raise UsageError(
+                f"The workflow {name!r} is not defined in this kernel.\n"
+                "Run the cell that defines it, then try again."
+            )
+        return workflow
 
     def _workflow_of(
-        self, saver: BaseCheckpointSaver, head: Head, handle: RunHandle | None
+        self, saver: BaseCheckpointSaver, name: str, handle: RunHandle | None
     ) -> Workflow[Any, Any] | None:
-        found = self.workflow(head.workflow)
+        found = self.workflow(name)
         if found is None and handle is not None:
             found = handle.workflow
         if found is None or found.checkpointer is saver:
@@ -454,6 +512,37 @@ class Session:
                 return saver, head
         known = tuple(head.thread_id for head in self.threads(_NAMED))
         raise ThreadNotFoundError(thread_id, known=known)
+
+    def find_run(self, target: str) -> tuple[BaseCheckpointSaver, str, str]:
+        """Return where a run is kept, its thread and its id.
+
+        Parameters
+        ----------
+        target : str
+            A thread, whose newest run is meant; or the first characters of the id of
+            a run, eight at least, of the threads that were updated last.
+
+        Raises
+        ------
+        ThreadNotFoundError
+            It is neither.
+        """
+        try:
+            saver, head = self.find_thread(target)
+        except ThreadNotFoundError:
+            found = self._run_of(target) if len(target) >= _SHORTEST_RUN else None
+            if found is None:
+                raise
+            return found
+        return saver, head.thread_id, head.run_id
+
+    def _run_of(self, start: str) -> tuple[BaseCheckpointSaver, str, str] | None:
+        for saver in self.savers():
+            for head in saver.newest(_SEARCHED):
+                for record in saver.read(head.thread_id, kinds=("RunStarted",)):
+                    if record.run_id.startswith(start):
+                        return saver, head.thread_id, record.run_id
+        return None
 
     def picture(self, thread_id: str) -> Following:
         """Return the picture of a thread's newest run; it is kept up to date."""

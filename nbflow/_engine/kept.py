@@ -298,11 +298,14 @@ def _around(place: str, bodies: Mapping[str, TaskCalled]) -> Iterator[str]:
         place = bodies[place].place
 
 
+# A call that is kept waits for a place that it never needs: its body is not begun.
+
+
 def _told(event: _Placed, names: Names, recorded: Recorded) -> tuple[Event | None, ...]:
     match event:
         case TaskCalled():
             called = names.call(event)
-            return (called and replace(called, why="kept", waiting=False),)
+            return (called and replace(called, why="kept", waiting=True),)
         case ValueNoted():
             return (names.note(event),)
         case Interrupted():
@@ -323,7 +326,7 @@ def _replaced(
             called = names.call(event)
             if called is None:
                 return ()
-            called = replace(called, why="replaced", waiting=False)
+            called = replace(called, why="replaced", waiting=True)
             return called, TaskFinished(called.call_id, instead.value)
         case Interrupted():
             asked = names.question(event)

@@ -87,6 +87,29 @@ def test_results_before_the_call_are_kept_and_it_runs_with_what_follows(
     assert story.ran == {"plan": 1, "draft": 2, "polish": 2}
 
 
+def test_what_is_kept_is_told_as_what_did_not_run(
+    any_saver: BaseCheckpointSaver, config: Config
+) -> None:
+    story = Story(any_saver)
+    story.write.invoke("cats", config)
+
+    draft = tasks_of(story.write, config)["draft"]
+    story.write.fork(config, before=draft.id, result="of my own")
+    waiting = tasks_of(story.write, config)
+    story.write.invoke(None, config)
+    done = tasks_of(story.write, config)
+
+    assert [(t.status, t.attempts, t.started) for t in waiting.values()][1:] == [
+        ("finished", 0, None),
+        ("finished", 0, None),
+    ]
+    assert [(t.name, t.attempts, t.replayed) for t in done.values()][1:] == [
+        ("plan", 0, True),
+        ("draft", 0, True),
+        ("polish", 1, False),
+    ]
+
+
 def test_a_result_can_be_replaced_and_what_follows_builds_on_it(
     any_saver: BaseCheckpointSaver, config: Config
 ) -> None:

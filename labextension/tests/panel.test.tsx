@@ -182,6 +182,19 @@ test('the keyboard moves through the rows and opens them', async () => {
   expect(rows.map((row) => row.tabIndex).filter((at) => at === 0)).toHaveLength(1);
 });
 
+test('an opened row offers the fork that starts before its call, as code', async () => {
+  const clipboard = vi.spyOn(navigator.clipboard, 'writeText').mockResolvedValueOnce();
+  const run = sample('finished');
+  const { container } = panel(run, { actions: null, line: 'stored' });
+
+  fireEvent.click(container.querySelector('.nbf-task') as HTMLElement);
+  fireEvent.click(screen.getByRole('button', { name: 'Copy as code: again from here on' }));
+  await screen.findByText('Copied');
+
+  const [runId, callId] = [run.run_id.slice(0, 8), run.calls[0]?.id.slice(0, 12)];
+  expect(clipboard).toHaveBeenCalledWith(`nbflow.fork("${runId}", before="${callId}")`);
+});
+
 test('keys pressed in the panel stay in the panel', () => {
   const heard = vi.fn();
   document.body.addEventListener('keydown', heard);

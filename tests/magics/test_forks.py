@@ -79,6 +79,15 @@ def test_the_function_does_what_the_line_does(ran: Any) -> None:
     assert ran.names["ran"] == ["polish"]
 
 
+def test_a_call_is_named_by_its_id_as_a_panel_does(ran: Any) -> None:
+    history = ran.run("%workflow sql select run_id, call_id from tasks order by all")
+    for run_id, call_id in list(history)[:2]:
+        handle = nbflow.fork(run_id[:8], before=call_id[:12])
+        handle.wait()
+
+        assert handle.result()[0]
+
+
 def test_tasks_shows_calls_as_a_fork_takes_them(ran: Any) -> None:
     names = [row[0] for row in ran.run("%workflow tasks essay").rows]
 

@@ -24,10 +24,13 @@ async function copy(code: string): Promise<boolean> {
 interface Props {
   /** Name -> Python; a menu where there are several. */
   code: { [name: string]: string };
+  /** What the button says; "Copy as code" without it. */
+  label?: string;
 }
 
-export function CopyAsCode({ code }: Props): JSX.Element | null {
+export function CopyAsCode({ code, label }: Props): JSX.Element | null {
   const trans = useWords();
+  const says = label ?? trans.__('Copy as code');
   const [open, setOpen] = useState(false);
   const [state, setState] = useState<State>('idle');
   const [last, setLast] = useState('');
@@ -50,12 +53,12 @@ export function CopyAsCode({ code }: Props): JSX.Element | null {
       <button
         type="button"
         class="nbf-button nbf-quiet"
-        title={trans.__('Copy as code')}
+        title={says}
         aria-expanded={names.length > 1 ? open : undefined}
         onClick={() => (names.length > 1 ? setOpen(!open) : void take(only))}
       >
         <Icon name="copy" />
-        <span class="nbf-copy-word">{trans.__('Copy as code')}</span>
+        <span class="nbf-copy-word">{says}</span>
       </button>
       <span class="nbf-copied" role="status">
         {state === 'copied' && trans.__('Copied')}

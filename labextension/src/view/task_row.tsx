@@ -3,6 +3,7 @@
 import type { JSX } from 'preact';
 
 import { type Axis, endOf } from './axis';
+import { CopyAsCode } from './copy';
 import { clock, duration, ticking } from './format';
 import { Icon } from './icons';
 import { badgesOf, callWord } from './states';
@@ -11,6 +12,7 @@ import type { Row } from './virtual';
 import { useWords, type Words } from './words';
 
 interface Props {
+  runId: string;
   call: Call;
   depth: number;
   axis: Axis;
@@ -65,7 +67,9 @@ export function TaskRowView(props: Props): JSX.Element {
         <Track call={call} axis={props.axis} now={props.now} />
         <span class="nbf-time">{took(call, props.now, trans)}</span>
       </button>
-      {props.opened && <Details call={call} summary={summary} now={props.now} />}
+      {props.opened && (
+        <Details runId={props.runId} call={call} summary={summary} now={props.now} />
+      )}
     </div>
   );
 }
@@ -101,10 +105,12 @@ function between(from: number, to: number): { left: string; width: string } {
 }
 
 function Details({
+  runId,
   call,
   summary,
   now,
 }: {
+  runId: string;
   call: Call;
   summary: string;
   now: number;
@@ -126,8 +132,18 @@ function Details({
       )}
       <span class="nbf-label">{trans.__('times')}</span>
       <span>{timesOf(call, now, trans)}</span>
+      <span class="nbf-label">{trans.__('fork')}</span>
+      <CopyAsCode
+        code={{ fork: forkOf(runId, call.id) }}
+        label={trans.__('Copy as code: again from here on')}
+      />
     </div>
   );
+}
+
+/** The Python that tries the run again from a call on, and keeps what stands before it. */
+function forkOf(runId: string, callId: string): string {
+  return `nbflow.fork("${runId.slice(0, 8)}", before="${callId.slice(0, 12)}")`;
 }
 
 function timesOf(call: Call, now: number, trans: Words): string {

@@ -55,6 +55,7 @@ export function Timeline({ view, now }: Props): JSX.Element {
         </p>
       ) : (
         <Rows
+          runId={view.run_id}
           rows={rows}
           calls={calls}
           axis={axis}
@@ -97,6 +98,7 @@ function Scale({ axis }: { axis: Axis }): JSX.Element {
 }
 
 interface RowsProps {
+  runId: string;
   calls: readonly Call[];
   rows: readonly TaskRow[];
   axis: Axis;
@@ -105,7 +107,7 @@ interface RowsProps {
 }
 
 /** One tab stop for the whole list: arrow keys move in it, Enter opens a row. */
-function Rows({ rows, calls, axis, now, follow }: RowsProps): JSX.Element {
+function Rows({ runId, rows, calls, axis, now, follow }: RowsProps): JSX.Element {
   const trans = useWords();
   const [opened, setOpened] = useState<ReadonlySet<string>>(new Set());
   const [focused, setFocused] = useState(0);
@@ -155,6 +157,7 @@ function Rows({ rows, calls, axis, now, follow }: RowsProps): JSX.Element {
           call && (
             <TaskRowView
               key={call.id}
+              runId={runId}
               call={call}
               depth={row.depth}
               axis={axis}

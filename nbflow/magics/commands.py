@@ -219,9 +219,9 @@ class StoreCommand:
 
 @dataclass(frozen=True, slots=True)
 class TasksCommand:
-    """List the task calls of a thread's newest run; None is the thread used last."""
+    """List the task calls of a run, or a thread's newest; None is the run used last."""
 
-    thread: str | None
+    run: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,10 @@ _Build: TypeAlias = "Callable[[Words, Values], HouseCommand]"
 
 _TASKS: Final = Grammar(
     "%workflow tasks",
-    ("[THREAD]",),
-    "List the task calls of a thread's newest run: how each went, how long it took, "
-    "and where its result is from.",
-    ("%workflow tasks", "%workflow tasks review"),
+    ("[RUN_OR_THREAD]",),
+    "List the task calls of a run, or of a thread's newest: how each went, how long it "
+    "took, and where its result is from.",
+    ("%workflow tasks", "%workflow tasks review", "%workflow tasks 1f0e2d3c"),
 )
 
 _SQL: Final = Grammar(
@@ -158,8 +158,8 @@ _DOCTOR: Final = Grammar(
 def keep_house(command: HouseCommand) -> Any:  # noqa: C901 - a case each
     """Do what such a line says, and return what the cell shows."""
     match command:
-        case TasksCommand(thread=thread):
-            return housekeeping.tasks(thread)
+        case TasksCommand(run=run):
+            return housekeeping.tasks(run)
         case SqlCommand(query=query):
             return Table(housekeeping.sql(query))
         case SizeCommand():

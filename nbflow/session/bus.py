@@ -41,12 +41,12 @@ class Bus:
             key = head.thread_id, head.run_id
             known = self._pictures.get(key)
             if known is None:
-                known = Following(view_of(saver, head))
+                known = Following(view_of(saver, *key))
                 self._pictures[key] = known
             return known
 
 
-def view_of(saver: BaseCheckpointSaver, head: Head) -> RunView:
-    """Return a thread's newest run as its records show it, nobody at work on it."""
-    records = saver.read(head.thread_id, run_id=head.run_id)
+def view_of(saver: BaseCheckpointSaver, thread_id: str, run_id: str) -> RunView:
+    """Return a run as its records show it, nobody at work on it."""
+    records = saver.read(thread_id, run_id=run_id)
     return settled(fold(RunView(), records))

@@ -135,13 +135,15 @@ def sizes() -> Report:
     return sizes_report(_own_store().sizes())
 
 
-def tasks(thread_id: str | None = None) -> Report:
-    """Return the task calls of a thread's newest run, in the order of first calls.
+def tasks(run: str | None = None) -> Report:
+    """Return the task calls of a run, in the order of first calls.
 
     Parameters
     ----------
-    thread_id : str, optional
-        The thread; by default the one that was updated last.
+    run : str, optional
+        A thread, whose newest run is meant; or the first characters of a run's id, as
+        `history` shows them, of the threads that were updated last. By default the
+        run that was updated last.
 
     Raises
     ------
@@ -149,10 +151,10 @@ def tasks(thread_id: str | None = None) -> Report:
         No store of this kernel has it.
     """
     session = current_session()
-    if thread_id is None:
+    if run is None:
         heads = session.threads(1)
-        thread_id = heads[0].thread_id if heads else ""
-    return tasks_report(session.picture(thread_id).view)
+        run = heads[0].thread_id if heads else ""
+    return tasks_report(session.view(run))
 
 
 def delete_thread(thread_id: str, *, purge: bool = False) -> None:

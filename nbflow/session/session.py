@@ -325,7 +325,7 @@ class Session:
         workflow = self._workflow_of(saver, head.workflow, handle)
         if workflow is None:
             record_answers(saver, thread_id, Command(resume=checked), by=by)
-            picture.update(view_of(saver, head))
+            picture.update(view_of(saver, thread_id, head.run_id))
             return None
         if handle is None:
             handle = self._handle(workflow, saver, thread_id, head)
@@ -543,6 +543,14 @@ class Session:
                     if record.run_id.startswith(start):
                         return saver, head.thread_id, record.run_id
         return None
+
+    def view(self, target: str) -> RunView:
+        """Return a run as it stands; as for `find_run`."""
+        saver, thread_id, run_id = self.find_run(target)
+        head = saver.head(thread_id)
+        if head is not None and head.run_id == run_id:
+            return self._bus.picture_of(saver, head).view
+        return view_of(saver, thread_id, run_id)
 
     def picture(self, thread_id: str) -> Following:
         """Return the picture of a thread's newest run; it is kept up to date."""

@@ -44,7 +44,7 @@ def _history(saver: DuckDBSaver, head: Head) -> object:
 QUESTIONS: Final[dict[str, _Ask]] = {
     "thread list": lambda saver, _: saver.newest(PAGE),
     "history page": _history,
-    "timeline": view_of,
+    "timeline": lambda saver, head: view_of(saver, head.thread_id, head.run_id),
     "pending interrupts": lambda saver, _: saver.questions(),
 }
 """What is asked, of a store and one of its threads."""

@@ -23,7 +23,7 @@ def questions(saver: DuckDBSaver) -> list[object]:
     head = saver.newest(PAGE)[-1]
     config = {"configurable": {"thread_id": head.thread_id}}
     history = list(history_of(saver, config, limit=PAGE))
-    calls = view_of(saver, head).calls
+    calls = view_of(saver, head.thread_id, head.run_id).calls
     return [len(saver.newest(PAGE)), len(history), len(calls), len(saver.questions())]
 
 

@@ -65,8 +65,10 @@ def test_an_older_run_is_named_as_the_history_shows_it(ran: Any) -> None:
     history = ran.run("%workflow history essay")
     first = dict(zip(history.columns, history.rows[-1], strict=True))
 
+    tasks = ran.run(f"%workflow tasks {first['run']}")
     result = ran.run(f"%workflow fork {first['run']} --before polish#2 --no-panel")
 
+    assert [row[1] for row in tasks.rows] == ["'cats'", "'on cats'", "'on cats!'"]
     assert result == "on cats!!"
     assert len(nbflow.history("essay").rows) == 6
 

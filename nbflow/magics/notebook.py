@@ -183,6 +183,18 @@ class Notebook:
 
     # Showing.
 
+    def show_run(self, target: str) -> None:
+        """Show a run, or a thread's newest one, under the running cell."""
+        from nbflow.widgets.display import PanelDisplay  # noqa: PLC0415 - as in `show`
+
+        found = self.session.find_run(target)
+        if found.is_newest:
+            self.show(found.thread_id)
+            return
+        setting = Setting(store=_from_here(found.saver.location))
+        view, panel = self.session.view(target), self.settings.panel
+        PanelDisplay(_display_here, view, setting=setting, panel=panel).close()
+
     def show(self, handle_or_thread: RunHandle | str, *, panel: bool = True) -> None:
         """Show a thread's newest run under the running cell."""
         # Imported here: a kernel that shows no panel needs no widgets.

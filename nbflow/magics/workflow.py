@@ -285,7 +285,7 @@ def _look(
             wanted = (q for q in asked if thread in (None, q.head.thread_id))
             return pending_report(wanted)
         case ShowCommand(target=target):
-            return notebook.show(_thread_of(notebook, target))
+            return notebook.show_run(target or _thread_of(notebook, None))
 
 
 def _run_by_name(notebook: Notebook, name: str, options: CellOptions) -> Any:
@@ -330,7 +330,7 @@ def _resume(notebook: Notebook, command: ResumeCommand) -> Any:
 def _fork(notebook: Notebook, command: ForkCommand) -> Any:
     session = notebook.session
     result = UNSET if command.result is None else notebook.value_of(command.result)
-    _, thread_id, _ = session.find_run(command.run)
+    thread_id = session.find_run(command.run).thread_id
     stretch = notebook.stretch(command.options)
     notebook.wait_for_stopped(thread_id, command.options)
     notebook.leave(thread_id)
@@ -355,21 +355,12 @@ def _cancel(notebook: Notebook, thread: str | None) -> None:
 
 def _thread_of(notebook: Notebook, target: str | None) -> str:
     session = notebook.session
-    if target is None:
-        newest = session.threads(1)
-        if not newest:
-            raise ThreadNotFoundError("")
-        return newest[0].thread_id
-    try:
-        _, head = session.find_thread(target)
-    except ThreadNotFoundError:
-        is_run = len(target) >= 8  # noqa: PLR2004 - shown so
-        of_run = (h for h in session.threads() if h.run_id.startswith(target))
-        found = next(of_run, None) if is_run else None
-        if found is None:
-            raise
-        head = found
-    return head.thread_id
+    if target is not None:
+        return session.find_run(target).thread_id
+    newest = session.threads(1)
+    if not newest:
+        raise ThreadNotFoundError("")
+    return newest[0].thread_id
 
 
 def _store(notebook: Notebook, path: str | None) -> None:

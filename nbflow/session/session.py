@@ -10,7 +10,7 @@ import os
 import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from nbflow import serde
 from nbflow._engine.begin import NewInput, Settled, record_answers
@@ -68,6 +68,20 @@ class Beginning:
     new: bool = False
     once: bool = False
     stretch: Stretch = field(default_factory=Stretch)
+
+
+class FoundRun(NamedTuple):
+    """A run, and where it is kept."""
+
+    saver: BaseCheckpointSaver
+    thread_id: str
+    run_id: str
+
+    @property
+    def is_newest(self) -> bool:
+        """Whether its thread has no newer one."""
+        head = self.saver.head(self.thread_id)
+        return head is not None and head.run_id == self.run_id
 
 
 class Session:
@@ -513,8 +527,8 @@ class Session:
         known = tuple(head.thread_id for head in self.threads(_NAMED))
         raise ThreadNotFoundError(thread_id, known=known)
 
-    def find_run(self, target: str) -> tuple[BaseCheckpointSaver, str, str]:
-        """Return where a run is kept, its thread and its id.
+    def find_run(self, target: str) -> FoundRun:
+        """Return where a run is kept.
 
         Parameters
         ----------
@@ -534,23 +548,22 @@ class Session:
             if found is None:
                 raise
             return found
-        return saver, head.thread_id, head.run_id
+        return FoundRun(saver, head.thread_id, head.run_id)
 
-    def _run_of(self, start: str) -> tuple[BaseCheckpointSaver, str, str] | None:
+    def _run_of(self, start: str) -> FoundRun | None:
         for saver in self.savers():
             for head in saver.newest(_SEARCHED):
                 for record in saver.read(head.thread_id, kinds=("RunStarted",)):
                     if record.run_id.startswith(start):
-                        return saver, head.thread_id, record.run_id
+                        return FoundRun(saver, head.thread_id, record.run_id)
         return None
 
     def view(self, target: str) -> RunView:
         """Return a run as it stands; as for `find_run`."""
-        saver, thread_id, run_id = self.find_run(target)
-        head = saver.head(thread_id)
-        if head is not None and head.run_id == run_id:
-            return self._bus.picture_of(saver, head).view
-        return view_of(saver, thread_id, run_id)
+        found = self.find_run(target)
+        if found.is_newest:
+            return self.picture(found.thread_id).view
+        return view_of(*found)
 
     def picture(self, thread_id: str) -> Following:
         """Return the picture of a thread's newest run; it is kept up to date."""

@@ -1,4 +1,4 @@
-"""A thread's newest run as a panel, with everything its buttons do."""
+"""A run as a panel; a thread's newest one with everything its buttons do."""
 
 from __future__ import annotations
 
@@ -14,25 +14,31 @@ if TYPE_CHECKING:
 __all__ = ["commands_of", "setting_of", "show"]
 
 
-def show(thread_id: str) -> RunPanel:
-    """Return the panel of a thread's newest run: display it, or put it in a box.
+def show(run: str) -> RunPanel:
+    """Return the panel of a run: display it, or put it in a box.
 
     Parameters
     ----------
-    thread_id : str
-        The thread.
+    run : str
+        A thread, whose newest run is meant; or the first characters of a run's id, as
+        `history` shows them, of the threads that were updated last.
 
     Returns
     -------
     RunPanel
-        It is kept up to date while this kernel works on the run.
+        That of a thread's newest run is kept up to date while this kernel works on it;
+        an older one is there to be read.
 
     Raises
     ------
     ThreadNotFoundError
-        No store of this kernel has the thread.
+        No store of this kernel has it.
     """
     session = current_session()
+    found = session.find_run(run)
+    if not found.is_newest:
+        return RunPanel(session.view(run), setting=Setting(store=found.saver.location))
+    thread_id = found.thread_id
     return RunPanel(
         session.picture(thread_id),
         commands=commands_of(session, thread_id, by="nbflow.show"),

@@ -73,6 +73,21 @@ def test_an_older_run_is_named_as_the_history_shows_it(ran: Any) -> None:
     assert len(nbflow.history("essay").rows) == 6
 
 
+def test_an_older_run_is_shown_again(ran: Any) -> None:
+    history = ran.run("%workflow history essay")
+    first = dict(zip(history.columns, history.rows[-1], strict=True))["run"]
+
+    ran.run(f"%workflow show {first}")
+    shown = ran.printed
+    panel = nbflow.show(first)
+
+    assert "draft('cats')" in shown
+    assert "draft('dogs')" not in shown
+    assert panel.run_id.startswith(first)
+    assert panel.status == "finished"
+    assert nbflow.show("essay").run_id != panel.run_id
+
+
 def test_the_function_does_what_the_line_does(ran: Any) -> None:
     handle = nbflow.fork("essay", before="polish#1", result="short")
     handle.wait()

@@ -44,6 +44,7 @@ __all__ = [
     "Replay",
     "RetryPolicy",
     "Send",
+    "SpooledPayload",
     "StateSnapshot",
     "StateUpdate",
     "StoredPayload",
@@ -133,6 +134,13 @@ class StoredPayload(Payload, frozen=True, eq=False, kw_only=True):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+class SpooledPayload(StoredPayload, frozen=True, eq=False, kw_only=True):
+    """A value on its way into a store, which waits outside of one.
+
+    It can be read whatever becomes of the store; who keeps it keeps what it waits in.
+    """
 
 
 class RetryPolicy(NamedTuple):

@@ -75,15 +75,12 @@ class Delta(NamedTuple):
         The difference to the last of them.
     epoch : int
         Which state of the file they stand in.
-    data : bytes
-        The value itself.
     """
 
     number: int
     chain: tuple[Link, ...]
     body: bytes
     epoch: int
-    data: bytes
 
 
 @dataclass(slots=True, eq=False)
@@ -217,4 +214,4 @@ def _delta_to(values: list[Earlier], data: bytes, epoch: int) -> Delta | None:
     if len(body) > min(LARGEST_DELTA_BYTES, len(data) // 2):
         return None
     chain = tuple(earlier.link for earlier in values)
-    return Delta(number, chain, body, epoch, data)
+    return Delta(number, chain, body, epoch)

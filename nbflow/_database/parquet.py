@@ -29,11 +29,8 @@ class BundleRow(NamedTuple):
         Microseconds since 1970-01-01 UTC.
     run_id, kind, call_id, name, detail
         As in the log.
-    value, extra : bytes or None
-        Its values as `serde` encodes them; None where it has none, or where it
-        stands in a file.
-    value_file, extra_file : str or None
-        Name of that file in the bundle.
+    value_begin, value_bytes, extra_begin, extra_bytes : int or None
+        Where its values stand among all of the bundle's; None where it has none.
     """
 
     position: int
@@ -43,10 +40,10 @@ class BundleRow(NamedTuple):
     call_id: str | None
     name: str | None
     detail: str
-    value: bytes | None
-    value_file: str | None
-    extra: bytes | None
-    extra_file: str | None
+    value_begin: int | None
+    value_bytes: int | None
+    extra_begin: int | None
+    extra_bytes: int | None
 
 
 _COLUMNS: Final = {
@@ -57,10 +54,10 @@ _COLUMNS: Final = {
     "call_id": "VARCHAR",
     "name": "VARCHAR",
     "detail": "VARCHAR",
-    "value": "BLOB",
-    "value_file": "VARCHAR",
-    "extra": "BLOB",
-    "extra_file": "VARCHAR",
+    "value_begin": "BIGINT",
+    "value_bytes": "BIGINT",
+    "extra_begin": "BIGINT",
+    "extra_bytes": "BIGINT",
 }
 _CREATE: Final = f"CREATE TABLE bundle ({', '.join(map(' '.join, _COLUMNS.items()))})"
 _SAFE: Final = (
@@ -143,9 +140,9 @@ def _checked_rows(
     if dict(found) != _COLUMNS:
         raise InvalidBundleError(f"its rows have other columns: {dict(found)}")
     sizes = " + ".join(
-        f"coalesce(octet_length({_as_blob(name, kind)}), 0)"
+        f"coalesce(octet_length(encode({name})), 0)"
         for name, kind in _COLUMNS.items()
-        if kind != "BIGINT"
+        if kind == "VARCHAR"
     )
     ((count, places, size, first, last),) = memory.fetch(
         f"SELECT count(*), count(DISTINCT position), coalesce(sum({sizes}), 0), "  # noqa: S608 - our own text
@@ -166,10 +163,6 @@ def _checked_rows(
             (begin, begin + _ROWS_AT_ONCE),
         )
         yield from map(BundleRow._make, some)
-
-
-def _as_blob(name: str, kind: str) -> str:
-    return name if kind == "BLOB" else f"encode({name})"
 
 
 def _quoted(path: Path) -> str:

@@ -17,7 +17,7 @@ import zstandard
 from nbflow._database.blobs import Blob, BlobLostError, Blobs
 from nbflow._database.deltas import LARGEST_BYTES, apply, unpacked
 from nbflow._database.history import Earlier, History, Link, Series
-from nbflow._values import Payload, StoredPayload
+from nbflow._values import Payload, SpooledPayload, StoredPayload
 from nbflow.errors import StoreDamagedError, UnstorableValueError
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ class Stored(NamedTuple):
         To be told its place.
     delta : Delta or None
         What it is stored as.
+    whole : Payload or None
+        The value itself, if the delta turns out to build on what is not there.
     blob : Blob or None
         Keeps its file from being swept.
     """
@@ -80,6 +82,7 @@ class Stored(NamedTuple):
     data: bytes | None
     link: Link | None = None
     delta: Delta | None = None
+    whole: Payload | None = None
     blob: Blob | None = None
 
     @property
@@ -218,7 +221,7 @@ class Payloads:
         if series.kind in _REPEATED and len(data) <= LARGEST_BYTES:
             link, delta = self._history.add(series, data)
             if delta is not None:
-                return Stored(DELTA, None, link, delta)
+                return Stored(DELTA, None, link, delta, _at_hand(payload, data))
             return self._whole(data)._replace(link=link)
         return self._whole(data)
 
@@ -230,13 +233,13 @@ class Payloads:
 
     def sealed(self, stored: Stored, seq: int) -> tuple[int | None, bytes | None]:
         """Return what a row holds of a value, once its place is known."""
-        delta = stored.delta
+        delta, whole = stored.delta, stored.whole
         if stored.link is not None:
             stored.link.seq = seq
-        if delta is None:
+        if delta is None or whole is None:
             return stored.codec, stored.data
         if not self._history.is_current(delta):
-            return in_row(delta.data)[:2]
+            return in_row(whole.data or b"")[:2]
         chain = [link.seq for link in delta.chain]
         return DELTA, _encode((delta.number, chain, delta.body))
 
@@ -335,6 +338,11 @@ class Payloads:
             ".\nPut back what is missing, or run it again; every other value can still "
             "be read."
         )
+
+
+def _at_hand(payload: Payload, data: bytes) -> Payload:
+    """Return a value that can be had again without asking a store."""
+    return payload if isinstance(payload, SpooledPayload) else Payload(data)
 
 
 def in_row(data: bytes) -> Stored:

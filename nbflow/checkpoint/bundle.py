@@ -1,14 +1,13 @@
 """A thread as one file that can be given to others, and such a file read in.
 
-A bundle is a zip: `manifest.json`, `rows.parquet` with the events, and large values
-under `values/`, each named by its SHA-256. Nothing in one is run or imported, and
-all that it holds is counted before it is read.
+A bundle is a zip: `manifest.json`, `rows.parquet` with the events, and `values.zst`
+with their values, one after the other; a row says where its own stand. Nothing in one
+is run or imported, and all that it holds is counted before it is read.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 import struct
 import tempfile
 import time
@@ -17,13 +16,20 @@ import zlib
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
 from nbflow._database.files import swap_in
 from nbflow._database.parquet import BundleRow, read_parquet, write_parquet
 from nbflow._database.rows import COLUMNS, pack, unpack
+from nbflow._database.spool import Spool
+from nbflow._database.value_stream import (
+    REPEATED_ABOVE_BYTES,
+    Stretch,
+    ValueReader,
+    ValueWriter,
+)
 from nbflow._events import (
     KINDS,
     PAYLOADS,
@@ -56,23 +62,22 @@ if TYPE_CHECKING:
 __all__ = ["Manifest", "export_bundle", "import_bundle"]
 
 FORMAT: Final = "nbflow-bundle"
-VERSION: Final = 1
+VERSION: Final = 2
 LARGEST_BYTES: Final = 4 << 30
 """How much a bundle may hold, uncompressed, unless it is told otherwise."""
 
-_INLINE_BYTES: Final = 256 << 10
 _MANIFEST_BYTES: Final = 16 << 20
-_MOST_ENTRIES: Final = 100_000
 _PIECE_BYTES: Final = 1 << 20
-_ROWS: Final = "rows.parquet"
 _MANIFEST: Final = "manifest.json"
+_ROWS: Final = "rows.parquet"
+_VALUES: Final = "values.zst"
+_ENTRIES: Final = frozenset({_MANIFEST, _ROWS, _VALUES})
 _PACKED: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 # What comes of reading a zip of anybody's: its flags, sizes and names are bytes too.
 _MALFORMED: Final = (
     *(EOFError, OSError, RuntimeError, ValueError, struct.error, zipfile.LargeZipFile),
     *(UnreadableValueError, zlib.error),
 )
-_VALUE: Final = re.compile(r"values/[0-9a-f]{64}")
 # What belongs to no thread, or hides one, has no place in a bundle.
 _NOT_OF_RUNS: Final = frozenset(
     {
@@ -104,7 +109,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     redacted : list of str
         Names whose values were taken out.
     files : dict
-        For each file its SHA-256 in hex and its bytes, uncompressed.
+        For each other file its SHA-256 in hex and its bytes, as it stands in the zip.
     """
 
     format: str
@@ -169,7 +174,7 @@ def export_bundle(
         )
     part = target.with_name(f"{target.name}.part")
     try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as out:
+        with zipfile.ZipFile(part, "w") as out:
             exporting = _Exporting(out, names)
             exporting.write(saver.read(thread_id), thread_id, head.workflow)
         swap_in(str(part), str(target))
@@ -192,15 +197,17 @@ class _Exporting:
     def __init__(self, out: zipfile.ZipFile, names: frozenset[str]) -> None:
         self.out = out
         self.names = names
-        self.files: dict[str, tuple[str, int]] = {}
 
     def write(self, records: Sequence[Record], thread_id: str, workflow: str) -> None:
-        """Write large values, then the rows, then the manifest."""
+        """Write the values, and while they come up the rows; then the manifest."""
         with tempfile.TemporaryDirectory() as folder:
-            rows = Path(folder) / _ROWS
-            numbered = enumerate(records, 1)
-            count = write_parquet(rows, (self.row(n, record) for n, record in numbered))
-            self.add_file(_ROWS, rows)
+            path = Path(folder) / _ROWS
+            with _File(self.out, _VALUES) as file:
+                values = ValueWriter(file.write)
+                rows = (self.row(n, one, values) for n, one in enumerate(records, 1))
+                count = write_parquet(path, rows)
+                values.close()
+            files = {_VALUES: file.said, _ROWS: self.copied(_ROWS, path)}
         manifest = Manifest(
             FORMAT,
             VERSION,
@@ -210,17 +217,18 @@ class _Exporting:
             count,
             time.time_ns() // 1000,
             sorted(self.names),
-            self.files,
+            files,
         )
         self.out.writestr(_MANIFEST, msgspec.json.encode(manifest))
 
-    def row(self, position: int, record: Record) -> BundleRow:
-        """Return the row of a record; its large values are written here."""
+    def row(self, position: int, record: Record, values: ValueWriter) -> BundleRow:
+        """Return the row of a record; its values are written here."""
         if self.names:
             record = _without_secrets(record, self.names)
         event = record.event
         kind = type(event).__name__
-        held = [self.value(getattr(event, name)) for name in PAYLOADS[kind]]
+        payloads = (getattr(event, name) for name in PAYLOADS[kind])
+        held = [_written(payload, values) for payload in payloads]
         held += [(None, None)] * (2 - len(held))
         return BundleRow(
             position,
@@ -234,26 +242,45 @@ class _Exporting:
             *held[1],
         )
 
-    def value(self, payload: Payload | None) -> tuple[bytes | None, str | None]:
-        """Return a value as the row holds it, or the name of its file."""
-        data = None if payload is None else payload.data
-        if data is None or len(data) <= _INLINE_BYTES:
-            return data, None
-        digest = hashlib.sha256(data).hexdigest()
-        name = f"values/{digest}"
-        if name not in self.files:
-            self.out.writestr(name, data)
-            self.files[name] = digest, len(data)
-        return None, name
-
-    def add_file(self, name: str, path: Path) -> None:
-        """Add a file, and its checksum to the manifest."""
-        digest = hashlib.sha256()
-        with path.open("rb") as read, self.out.open(name, "w") as write:
+    def copied(self, name: str, path: Path) -> tuple[str, int]:
+        """Add a file, and return what the manifest says of it."""
+        with path.open("rb") as read, _File(self.out, name) as write:
             while piece := read.read(_PIECE_BYTES):
-                digest.update(piece)
                 write.write(piece)
-        self.files[name] = digest.hexdigest(), path.stat().st_size
+        return write.said
+
+
+class _File:
+    """A file of a bundle while it is written; counted and hashed on its way."""
+
+    def __init__(self, out: zipfile.ZipFile, name: str) -> None:
+        self._file = out.open(name, "w", force_zip64=True)
+        self._digest = hashlib.sha256()
+        self._size = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    @property
+    def said(self) -> tuple[str, int]:
+        """What the manifest says of it."""
+        return self._digest.hexdigest(), self._size
+
+    def write(self, piece: bytes) -> None:
+        """Add to it."""
+        self._file.write(piece)
+        self._digest.update(piece)
+        self._size += len(piece)
+
+
+def _written(
+    payload: Payload | None, values: ValueWriter
+) -> Stretch | tuple[None, None]:
+    data = None if payload is None else payload.data
+    return (None, None) if data is None else values.add(data)
 
 
 def _own_version() -> str:
@@ -413,22 +440,15 @@ class _Importing:
         self.folder = folder
         self.limit_bytes = limit_bytes
         self.trusted = trusted
-        self.values: dict[str, bytes] = {}
-        self.held_bytes = 0
+        self.spool = Spool()
+        self.repeated: dict[Stretch, Payload] = {}
         self._refuse_strange_entries()
         self.manifest = self._read_manifest()
 
     def _refuse_strange_entries(self) -> None:
         entries = self.archive.infolist()
         names = [entry.filename for entry in entries]
-        if len(entries) > _MOST_ENTRIES:
-            raise InvalidBundleError(f"it holds {len(entries):,} files")
-        strange = [
-            name
-            for name in names
-            if name not in (_MANIFEST, _ROWS) and not _VALUE.fullmatch(name)
-        ]
-        if strange:
+        if strange := sorted(set(names) - _ENTRIES):
             shown = ", ".join(map(repr, strange[:5]))
             raise InvalidBundleError(f"it holds files that do not belong: {shown}")
         if len(set(names)) != len(names):
@@ -457,13 +477,13 @@ class _Importing:
             if said.get("version") != VERSION:
                 raise InvalidBundleError(
                     f"it is of version {said.get('version')}, and this nbflow reads "
-                    f"{VERSION}: update nbflow, or export it with an older one"
+                    f"{VERSION}: update nbflow, or have it exported by one like this"
                 )
             manifest = msgspec.json.decode(data, type=Manifest)
         except msgspec.MsgspecError as error:
             raise InvalidBundleError(f"its manifest is wrong: {error}") from error
         listed = {*manifest.files, _MANIFEST}
-        if _ROWS not in listed or listed != set(self.archive.namelist()):
+        if listed != _ENTRIES or listed != set(self.archive.namelist()):
             raise InvalidBundleError("its files are not those of its manifest")
         return manifest
 
@@ -473,22 +493,24 @@ class _Importing:
         with rows.open("wb") as file:
             for piece in self._pieces(_ROWS):
                 file.write(piece)
+        for _ in self._pieces(_VALUES):
+            pass  # Only to know that they are whole.
         begun: set[str] = set()
         limit = self.limit_bytes
-        for row in read_parquet(rows, rows=self.manifest.rows, limit_bytes=limit):
-            record = self._record(thread_id, row)
-            if row.run_id not in begun:
-                _refuse_unless_begin(record.event, row)
-                begun.add(row.run_id)
-            yield record
+        with self.archive.open(_VALUES) as file:
+            values = ValueReader(file, limit)
+            for row in read_parquet(rows, rows=self.manifest.rows, limit_bytes=limit):
+                record = self._record(thread_id, row, values)
+                if row.run_id not in begun:
+                    _refuse_unless_begin(record.event, row)
+                    begun.add(row.run_id)
+                yield record
+            values.finish()
 
-    def _record(self, thread_id: str, row: BundleRow) -> Record:
+    def _record(self, thread_id: str, row: BundleRow, values: ValueReader) -> Record:
         if row.kind not in KINDS or row.kind in _NOT_OF_RUNS or not row.run_id:
             raise InvalidBundleError(f"row {row.position} is a {row.kind!r}")
-        values = (
-            self._value(row.value, row.value_file),
-            self._value(row.extra, row.extra_file),
-        )
+        stretches = _stretch(row, "value"), _stretch(row, "extra")
         filled: dict[str, Any] = {
             "thread_id": thread_id,
             "happened_at": row.happened_at,
@@ -496,9 +518,8 @@ class _Importing:
         }
         for name in ("run_id", "kind", "call_id", "name", "detail"):
             filled[name] = getattr(row, name)
-        for name, value in zip(("value", "extra"), values, strict=True):
-            filled[name] = value
-            filled[f"{name}_codec"] = None if value is None else 0
+        for name, stretch in zip(("value", "extra"), stretches, strict=True):
+            filled[f"{name}_codec"] = None if stretch is None else 0
         cells = [filled.get(name) for name in COLUMNS]
         try:
             record = unpack(cells, str(self.archive.filename), with_payloads=False)
@@ -507,23 +528,20 @@ class _Importing:
         except (StoreError, TypeError, ValueError) as error:
             why = str(error).partition("\n")[0]
             raise InvalidBundleError(f"row {row.position} is wrong: {why}") from error
-        return msgspec.structs.replace(record, seq=0)
+        held = {
+            name: self._value(stretch, values)
+            for name, stretch in zip(PAYLOADS[row.kind], stretches, strict=False)
+            if stretch is not None
+        }
+        return msgspec.structs.replace(_changed(record, held), seq=0)
 
-    def _value(self, inline: bytes | None, file: str | None) -> bytes | None:
-        if file is None:
-            return None if inline is None else self._harmless(inline)
-        if file not in self.manifest.files or file == _ROWS:
-            raise InvalidBundleError(f"the value {file!r} is not in it")
-        if file not in self.values:
-            self.values[file] = self._harmless(b"".join(self._pieces(file)))
-        data = self.values[file]
-        if len(data) <= _INLINE_BYTES:  # Every row will hold it.
-            self.held_bytes += len(data)
-            if self.held_bytes > self.limit_bytes:
-                raise InvalidBundleError(
-                    f"its rows repeat more than {self.limit_bytes:,} bytes"
-                )
-        return data
+    def _value(self, stretch: Stretch, values: ValueReader) -> Payload:
+        payload = self.repeated.get(stretch)
+        if payload is None:
+            payload = self.spool.put(self._harmless(values.read(stretch)))
+            if stretch.size_bytes > REPEATED_ABOVE_BYTES:
+                self.repeated[stretch] = payload
+        return payload
 
     def _harmless(self, data: bytes) -> bytes:
         # A file is not this process's, however trusted: none of its pickles is read.
@@ -541,6 +559,15 @@ class _Importing:
                 yield piece
         if (digest.hexdigest(), count) != (wanted, size):
             raise InvalidBundleError(f"{name} is not as it was exported")
+
+
+def _stretch(row: BundleRow, column: str) -> Stretch | None:
+    begin, size = getattr(row, f"{column}_begin"), getattr(row, f"{column}_bytes")
+    if begin is None and size is None:
+        return None
+    if begin is None or size is None:
+        raise InvalidBundleError(f"row {row.position} says half of where a value is")
+    return Stretch(begin, size)
 
 
 def _refuse_missing_values(event: Event) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from msgspec import structs
 
 from nbflow._events import PAYLOADS, Record, RunFinished, StateUpdated, ThreadDeleted
-from nbflow._values import UNSET, Payload
+from nbflow._values import UNSET, Payload, SpooledPayload
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -47,6 +47,8 @@ class Endings:
             self._drop(record.thread_id)
         elif isinstance(event, _Ending):
             self._drop(record.thread_id)
+            if _is_spooled(event):
+                return  # It is not at hand, and would keep its file.
             # Without the objects themselves: users may change them.
             stored, size = _stored(event)
             found = structs.replace(record, event=stored, seq=seq)
@@ -82,6 +84,11 @@ class Endings:
     def _drop(self, thread_id: str) -> None:
         _, size = self._records.pop(thread_id, (None, 0))
         self._size_bytes -= size
+
+
+def _is_spooled(event: _Ending) -> bool:
+    held = (getattr(event, name) for name in PAYLOADS[type(event).__name__])
+    return any(isinstance(payload, SpooledPayload) for payload in held)
 
 
 def _stored(event: _Ending) -> tuple[_Ending, int]:

@@ -106,7 +106,10 @@ class _Rewriting:
         """Return other bytes in the place of some."""
         try:
             if data[:1] != MARK:
-                return _pack(self.walk(_unpack(data), 0))
+                value, is_tagged = _unpacked(data)
+                if not is_tagged and not self.names:
+                    return data  # As what JSON has, it is nobody's.
+                return _pack(self.walk(value, 0))
             tree, *self.behind = split(data)
             return self.joined(_pack(self.walk(_unpack(tree), 0)))
         except RecursionError as error:
@@ -215,6 +218,18 @@ class _Rewriting:
             return self.marked(codec, Ext(code, b""))
         self.places.add(place)
         return ext
+
+
+def _unpacked(data: bytes) -> tuple[Any, bool]:
+    """Return a tree, and whether anything in it is tagged."""
+    tagged: list[Ext] = []
+
+    def tag(code: int, part: memoryview) -> Ext:
+        tagged.append(Ext(code, bytes(part)))
+        return tagged[-1]
+
+    value = Decoder(ext_hook=tag).decode(data)
+    return value, bool(tagged)
 
 
 def _text_of(key: Any) -> Any:

@@ -1,6 +1,7 @@
 """A chat of many turns: how large its file becomes, and how slow its turns.
 
-The same code on every engine that has a file; who is compared is not known here.
+The same code on every engine that has a file, but for what only nbflow has; who is
+compared is not known here.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from nbflow.checkpoint.bundle import export_bundle
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from tests.bench.adapters import Engine
 
-__all__ = ["MESSAGE_LETTERS", "Chat", "size_of", "talk"]
+__all__ = ["MESSAGE_LETTERS", "Chat", "exported", "size_of", "talk"]
 
 MESSAGE_LETTERS = 500
 """Of each of a turn's two messages."""
@@ -79,6 +82,13 @@ def talk(
         ]
     first, last = map(median, zip(*pairs, strict=True))
     return Chat(size / 1e6, first, last)
+
+
+def exported(engine: Engine, folder: Path) -> float:
+    """Return how many megabytes the long chat takes as one file for others."""
+    with engine.saver(folder) as saver:
+        bundle = export_bundle(saver, "long", folder / "long.zip")
+    return bundle.stat().st_size / 1e6
 
 
 def size_of(folder: Path) -> int:

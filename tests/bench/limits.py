@@ -19,7 +19,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from tests.bench.adapters import langgraph_engines, nbflow_engines
-from tests.bench.chats import talk
+from tests.bench.chats import exported, talk
 from tests.bench.memory import peak_in_sizes
 from tests.bench.questions import QUESTIONS, Taken, ask
 from tests.bench.stores import RUNS, make_store
@@ -139,6 +139,9 @@ def _chats(folder: Path, quick: bool) -> Iterator[Measured]:
                 chat.last_seconds / chat.first_seconds,
                 CHAT_GROWTH if is_ours else None,
             )
+            if is_ours:
+                size = exported(engine, place)
+                yield Measured(f"{what}, exported", "MB", size, CHAT_MEGABYTES)
 
 
 def _engines_with_a_file() -> Iterator[Engine]:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import zstandard
 
 from nbflow import serde
 from nbflow._events import (
@@ -175,9 +176,23 @@ def test_only_events_of_runs_come_in(
 
 def replace_rows(files: dict[str, bytes], rows: bytes) -> None:
     """Put other rows into a bundle, and say so in its manifest."""
-    said = json.loads(files["manifest.json"])
-    said["files"]["rows.parquet"] = [sha256(rows).hexdigest(), len(rows)]
-    files |= {"rows.parquet": rows, "manifest.json": json.dumps(said).encode()}
+    replace(files, "rows.parquet", rows)
+
+
+def replace(files: dict[str, bytes], name: str, data: bytes) -> None:
+    """Put another file into a bundle, and say so in its manifest."""
+    files[name] = data
+    said = json.loads(files["manifest.json"])["files"]
+    say(files, files=said | {name: [sha256(data).hexdigest(), len(data)]})
+
+
+def replace_values(
+    files: dict[str, bytes], *, after: bytes = b"", but: int = 0
+) -> None:
+    """Put some bytes behind a bundle's values, or take some of the last away."""
+    values = unpacked(files["values.zst"])
+    held = values[: len(values) - but] + after
+    replace(files, "values.zst", zstandard.compress(held))
 
 
 def test_secrets_are_left_out_by_name_wherever_they_stand(
@@ -193,14 +208,9 @@ def test_secrets_are_left_out_by_name_wherever_they_stand(
 
     export_bundle(saver, "t", bundle, redacted={"api_key", "token"})
 
-    with zipfile.ZipFile(bundle) as archive:
-        held = {name: archive.read(name) for name in archive.namelist()}
-    rows = bundle.with_name("rows.parquet")
-    rows.write_bytes(held["rows.parquet"])
-    with duckdb.connect() as memory:
-        found = memory.execute(f"SELECT detail, value FROM '{rows}'").fetchall()  # noqa: S608
-    assert CANARY not in str(found)
-    assert b"north" in found[0][1]
+    shared = shared_bytes(bundle)
+    assert CANARY.encode() not in shared
+    assert b"north" in shared
     import_bundle(saver, bundle, thread_id="copy", trusted=True)
     value = serde.decode(input_of(saver, "copy"))
     assert value["deep"][1] == Account("ann", serde.Redacted())  # type: ignore[arg-type]
@@ -251,11 +261,15 @@ def shared_bytes(bundle: Path) -> bytes:
     """Return everything that a bundle holds, unpacked."""
     with zipfile.ZipFile(bundle) as archive, duckdb.connect() as memory:
         rows = Path(archive.extract("rows.parquet", bundle.parent))
-        found = memory.execute(f"SELECT detail, value, extra FROM '{rows}'").fetchall()  # noqa: S608
+        found = memory.execute(f"FROM '{rows}'").fetchall()
         rows.unlink()
-        files = [archive.read(name) for name in archive.namelist()]
-    texts = [detail.encode() for detail, *_ in found]
-    return b"".join((*files, *texts, *(v for row in found for v in row[1:] if v)))
+        values = unpacked(archive.read("values.zst"))
+        return b"".join((archive.read("manifest.json"), str(found).encode(), values))
+
+
+def unpacked(stream: bytes) -> bytes:
+    """Return what a stream of values holds, as any program reads it."""
+    return zstandard.ZstdDecompressor().decompressobj().decompress(stream)
 
 
 def test_a_frame_without_secret_labels_stays(saver: DuckDBSaver, bundle: Path) -> None:
@@ -384,13 +398,19 @@ def test_a_strangers_class_is_shown_and_never_built(
 STRANGE: dict[str, Callable[[dict[str, bytes]], object]] = {
     "it leaves its folder": lambda files: files.update({"../evil.py": b"x"}),
     "an absolute name": lambda files: files.update({"/evil.py": b"x"}),
-    "a file too much": lambda files: files.update({f"values/{'0' * 64}": b"x"}),
+    "a file too much": lambda files: files.update({"more.parquet": b"x"}),
     "no manifest": lambda files: files.pop("manifest.json"),
     "no rows": lambda files: files.pop("rows.parquet"),
+    "no values": lambda files: files.pop("values.zst"),
+    "other values": lambda files: files.update({"values.zst": zstandard.compress(b"")}),
+    "values of no row": lambda files: replace_values(files, after=b"x"),
+    "too few values": lambda files: replace_values(files, but=1),
+    "no values at all": lambda files: replace(files, "values.zst", b"(no zstd)"),
     "other rows": lambda files: files.update({"rows.parquet": b"PAR1"}),
     "no json": lambda files: files.update({"manifest.json": b"{"}),
     "not ours": lambda files: say(files, format="other"),
-    "newer": lambda files: say(files, version=2),
+    "newer": lambda files: say(files, version=3),
+    "older": lambda files: say(files, version=1),
     "other count": lambda files: say(files, rows=7),
     "bytes": lambda files: replace_rows(files, b"PAR1" * 10),
     "a field too much": lambda files: say(files, more=1),
@@ -439,8 +459,12 @@ def sql(*statements: str) -> Callable[[dict[str, bytes]], None]:
         "UPDATE b SET happened_at = 9223372036854775807",
         "UPDATE b SET run_id = NULL",
         "UPDATE b SET detail = repeat('{\"metadata\":', 20000) || repeat('}', 20000)",
-        "UPDATE b SET value = '\\xC6'::BLOB WHERE position = 1",
-        "UPDATE b SET value_file = 'rows.parquet' WHERE position = 1",
+        "UPDATE b SET value_begin = NULL WHERE position = 1",
+        "UPDATE b SET value_begin = 0 WHERE position = 3",
+        "UPDATE b SET value_begin = -1, value_bytes = 1 WHERE position = 1",
+        "UPDATE b SET value_bytes = -1 WHERE position = 1",
+        "UPDATE b SET value_bytes = 9223372036854775807 WHERE position = 4",
+        "UPDATE b SET value_begin = NULL, value_bytes = NULL WHERE position = 4",
         "ALTER TABLE b ADD COLUMN more INTEGER",
         "ALTER TABLE b ALTER name TYPE STRUCT(a INTEGER) USING NULL",
     ],
@@ -502,42 +526,37 @@ def test_what_is_packed_in_another_way_is_refused(
 def test_a_value_that_many_rows_share_is_held_once(
     saver: DuckDBSaver, bundle: Path
 ) -> None:
-    large = serde.encode(bytes(4_000_000))
-    name = f"values/{sha256(large).hexdigest()}"
     saver.commit(records_of(1))
     export_bundle(saver, "t", bundle)
-    rewrite(bundle, lambda files: share(files, name, large, 1_000))
+    rewrite(bundle, lambda files: share(files, bytes(4_000_000), 1_000))
 
     with InMemorySaver() as other:
         import_bundle(other, bundle, thread_id="copy", limit_bytes=10_000_000)
 
         events = [record.event for record in other.read("copy", kinds=("Custom",))]
-        assert len({id(e.data.data) for e in events if isinstance(e, Custom)}) == 1
+        assert len({id(e.data) for e in events if isinstance(e, Custom)}) == 1
 
 
-def test_a_small_value_that_many_rows_repeat_counts_for_each(
+def test_a_small_value_that_many_rows_share_is_refused(
     saver: DuckDBSaver, bundle: Path
 ) -> None:
-    small = serde.encode(bytes(100_000))
-    name = f"values/{sha256(small).hexdigest()}"
     saver.commit(records_of(1))
     export_bundle(saver, "t", bundle)
-    rewrite(bundle, lambda files: share(files, name, small, 1_000))
+    rewrite(bundle, lambda files: share(files, bytes(100_000), 1_000))
 
-    with pytest.raises(InvalidBundleError, match="repeat more than"):
-        import_bundle(saver, bundle, thread_id="copy", limit_bytes=10_000_000)
+    with pytest.raises(InvalidBundleError, match="does not follow the one before"):
+        import_bundle(saver, bundle, thread_id="copy")
 
 
-def share(files: dict[str, bytes], name: str, data: bytes, rows: int) -> None:
+def share(files: dict[str, bytes], value: Any, rows: int) -> None:
     """Give a bundle a value that so many of its rows refer to."""
-    held = f"'{{}}', NULL, '{name}', NULL, NULL"
+    data = serde.encode(value)
+    begin = len(unpacked(files["values.zst"]))
     sql(
-        f"INSERT INTO b SELECT 4 + i, 1, 'r', 'Custom', 'c', NULL, {held} "  # noqa: S608 - our own text
-        f"FROM range(1, {rows + 1}) t(i)"
+        "INSERT INTO b SELECT 4 + i, 1, 'r', 'Custom', 'c', NULL, '{}', "  # noqa: S608 - our own text
+        f"{begin}, {len(data)}, NULL, NULL FROM range(1, {rows + 1}) t(i)"
     )(files)
-    files[name] = data
-    said = json.loads(files["manifest.json"])["files"]
-    say(files, files=said | {name: [sha256(data).hexdigest(), len(data)]})
+    replace_values(files, after=data)
 
 
 def test_a_name_that_is_none_and_a_file_that_is_not_there_are_told(
@@ -554,12 +573,17 @@ def test_a_name_that_is_none_and_a_file_that_is_not_there_are_told(
         import_bundle(saver, bundle.parent)
 
 
-def test_a_newer_version_is_named(saver: DuckDBSaver, bundle: Path) -> None:
+@pytest.mark.parametrize("version", [1, 99])
+def test_another_version_is_named_and_what_to_do(
+    saver: DuckDBSaver, bundle: Path, version: int
+) -> None:
     saver.commit(records_of(1))
     export_bundle(saver, "t", bundle)
-    rewrite(bundle, lambda files: say(files, version=99))
+    rewrite(bundle, lambda files: say(files, version=version))
 
-    with pytest.raises(InvalidBundleError, match=r"version 99.*update nbflow"):
+    with pytest.raises(
+        InvalidBundleError, match=rf"version {version}.*reads 2: update nbflow, or have"
+    ):
         import_bundle(saver, bundle, thread_id="copy")
 
 
@@ -573,12 +597,42 @@ def test_no_zip_at_all_is_refused(saver: DuckDBSaver, bundle: Path) -> None:
 def test_a_bomb_is_refused_before_it_goes_off(saver: DuckDBSaver, bundle: Path) -> None:
     saver.commit(records_of("x"))
     export_bundle(saver, "t", bundle)
-    name = f"values/{'0' * 64}"
-    rewrite(bundle, lambda files: files.update({name: bytes(3_000_000)}))
+    rewrite(bundle, lambda files: files.update({"values.zst": bytes(3_000_000)}))
     assert bundle.stat().st_size < 100_000
 
     with pytest.raises(InvalidBundleError, match="is the most"):
         import_bundle(saver, bundle, thread_id="copy", limit_bytes=2_000_000)
+
+
+def test_values_that_grow_when_read_are_refused(
+    saver: DuckDBSaver, bundle: Path
+) -> None:
+    saver.commit(records_of("x"))
+    export_bundle(saver, "t", bundle)
+    rewrite(bundle, lambda files: share(files, bytes(3_000_000), 1))
+    assert bundle.stat().st_size < 100_000
+
+    with pytest.raises(InvalidBundleError, match=r"3,000,0.. bytes.*is the most"):
+        import_bundle(saver, bundle, thread_id="copy", limit_bytes=2_000_000)
+
+
+def test_values_that_ask_for_more_memory_than_an_export_does_are_refused(
+    saver: DuckDBSaver, bundle: Path
+) -> None:
+    saver.commit(records_of("x"))
+    export_bundle(saver, "t", bundle)
+    wide = zstandard.ZstdCompressionParameters(window_log=30)
+    compressor = zstandard.ZstdCompressor(compression_params=wide)
+
+    def widen(files: dict[str, bytes]) -> None:
+        stream = compressor.compressobj()
+        values = stream.compress(unpacked(files["values.zst"])) + stream.flush()
+        replace(files, "values.zst", values)
+
+    rewrite(bundle, widen)
+
+    with pytest.raises(InvalidBundleError, match="requires too much memory"):
+        import_bundle(saver, bundle, thread_id="copy")
 
 
 def test_rows_that_grow_when_read_are_refused(saver: DuckDBSaver, bundle: Path) -> None:
@@ -591,8 +645,9 @@ def test_rows_that_grow_when_read_are_refused(saver: DuckDBSaver, bundle: Path) 
         with duckdb.connect() as memory:
             memory.execute(f"CREATE TABLE b AS FROM read_parquet('{rows}')")
             memory.execute(
-                "INSERT INTO b SELECT 4 + i, 1, 'r', 'StreamCut', NULL, NULL, '{}', "
-                "repeat('x', 100000)::BLOB, NULL, NULL, NULL FROM range(1, 2001) t(i)"
+                "INSERT INTO b SELECT 4 + i, 1, 'r', 'StreamCut', NULL, NULL, "
+                "'{}' || repeat(' ', 100000), NULL, NULL, NULL, NULL "
+                "FROM range(1, 2001) t(i)"
             )
             memory.execute(f"COPY b TO '{rows}' (FORMAT parquet, COMPRESSION zstd)")
         replace_rows(files, rows.read_bytes())

@@ -1,21 +1,22 @@
 """What a search finds among the items of a file, read piece by piece.
 
-At no time is more than a few thousand values or vectors in memory. What is held of
-items, and how they are put, is not known here.
+At no time is more than a few thousand values in memory; of vectors, those that
+`Matrix` keeps. What is held of items, and how they are put, is not known here.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from heapq import nlargest
+from heapq import nsmallest
 from itertools import islice
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from nbflow._events import ItemPut
 from nbflow.serde import decode
 from nbflow.store.base import Item, SearchItem
 from nbflow.store.matching import is_taken
+from nbflow.store.matrix import Matrix
 from nbflow.store.vectors import cosines_of_packed
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ FIRST_READ: Final = 64
 MOST_READ: Final = 4_096
 MOST_VECTOR_BYTES: Final = 16_000_000
 
+_place: Final = attrgetter("place")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -52,6 +54,7 @@ class Finder:
     def __init__(self, database: Database, contents: StoreContents) -> None:
         self._database = database
         self._contents = contents
+        self._matrix = cast("Matrix", database.writer.followed(Matrix))
 
     def items(self, wanted: Iterable[Held]) -> dict[int, Item]:
         """Return items by their `seq`.
@@ -90,12 +93,21 @@ class Finder:
             at, size = at + size, min(2 * size, MOST_READ)
 
     def ranked(self, among: Sequence[Held], query: Vector, most: int) -> list[Ranked]:
-        """Return at most so many, the nearest first, those without vectors last."""
+        """Return at most so many, the nearest first, those without vectors last.
+
+        Those that are as near as each other are in the order of their first puts.
+        """
         dims = len(query)
         wanted = [held for held in among if held.dims == dims]
-        scored = nlargest(most, self._scored(wanted, query), key=itemgetter(1))
+        near, rest = self._matrix.nearest(wanted, query, most, self._vectors)
+        near.extend(self._scored(rest, query))
+        near.sort(key=lambda scored: (-scored[1], scored[0].place))
         bare = (held for held in among if held.dims != dims)
-        return [*scored, *((held, None) for held in islice(bare, most - len(scored)))]
+        last = nsmallest(most - len(near), bare, key=_place)
+        return [*near[:most], *((held, None) for held in last)]
+
+    def _vectors(self, among: Sequence[Held]) -> dict[int, bytes]:
+        return self._contents.data(self._database, among, "extra")
 
     def _scored(
         self, among: Sequence[Held], query: Vector
@@ -104,7 +116,7 @@ class Finder:
         size = max(1, MOST_VECTOR_BYTES // width)
         for at in range(0, len(among), size):
             part = among[at : at + size]
-            found = self._contents.data(self._database, part, "extra")
+            found = self._vectors(part)
             there = [held for held in part if held.seq in found]
             vectors = [found[held.seq] for held in there]
             near = cosines_of_packed(query, b"".join(vectors))

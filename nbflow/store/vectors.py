@@ -34,6 +34,7 @@ __all__ = [
     "Vector",
     "cosines",
     "cosines_of_packed",
+    "cosines_of_rows",
     "index_of",
     "packed",
 ]
@@ -226,7 +227,7 @@ def cosines(query: Vector, vectors: Sequence[Vector]) -> list[float]:
         found = [sum(map(mul, query, vector)) for vector in vectors]
     else:
         rows = numpy.frombuffer(b"".join(vectors)).reshape(len(vectors), len(query))
-        found = (rows @ numpy.frombuffer(query)).tolist()
+        return list(cosines_of_rows(numpy, query, rows).tolist())
     return [min(1.0, max(-1.0, cosine)) for cosine in found]
 
 
@@ -252,9 +253,18 @@ def cosines_of_packed(query: Vector, data: bytes) -> list[float]:
         ]
     else:
         rows = numpy.frombuffer(data, "<f4").reshape(-1, len(query))
-        near = rows @ numpy.frombuffer(query)  # Eight bytes: many small errors add up.
-        return list(near.clip(-1.0, 1.0).tolist())
+        return list(cosines_of_rows(numpy, query, rows).tolist())
     return [min(1.0, max(-1.0, cosine)) for cosine in found]
+
+
+def cosines_of_rows(numpy: Any, query: Vector, rows: Any) -> Any:
+    """Return how near rows of a matrix are to a query, as an array.
+
+    Equal rows are equally near, wherever they stand: a product of matrices adds up
+    the last ones in another order. It would also make eight-byte numbers of all of
+    them first, which takes ten times as long as this.
+    """
+    return numpy.einsum("ij,j->i", rows, numpy.frombuffer(query)).clip(-1.0, 1.0)
 
 
 def _little(floats: array[float]) -> array[float]:

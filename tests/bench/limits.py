@@ -1,8 +1,8 @@
 """Measure what a store promises to stay within, and print it beside the bound.
 
 ``python tests/bench/limits.py [--quick] [--only WORD] [--output FILE]``. What panels
-and lines ask of a store with many threads, how a long chat grows, and how much memory
-one large value takes. It reports; it judges nothing.
+and lines ask of a store with many threads, how a long chat grows, how long a search
+by embedding takes, and how much memory one large value. It reports; it judges nothing.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tests.bench.chats import exported, talk
 from tests.bench.memory import peak_in_sizes
 from tests.bench.questions import QUESTIONS, Taken, ask
 from tests.bench.stores import RUNS, make_store
+from tests.bench.vectors import DIMS, search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +37,7 @@ MODEL_SECONDS: Final = 0.05  # less than any model takes
 QUESTION_MILLISECONDS: Final = 50.0
 CHAT_MEGABYTES: Final = 10.0
 CHAT_GROWTH: Final = 1.3
+SEARCH_MILLISECONDS: Final = 100.0
 MEMORY_SIZES: Final = 1.5
 _PROCESSES: Final = 5
 
@@ -153,6 +155,16 @@ def _engines_with_a_file() -> Iterator[Engine]:
     return (engine for engine in engines if engine.store == "file")
 
 
+def _vectors(folder: Path, quick: bool) -> Iterator[Measured]:
+    items = 500 if quick else 50_000
+    taken = search(folder / "vectors.duckdb", items)
+    what = f"search among {items:,} x {DIMS} numbers"
+    yield Measured(f"{what}, first after opening", "ms", taken.first * 1_000)
+    yield Measured(
+        f"{what}, from then on", "ms", taken.later * 1_000, SEARCH_MILLISECONDS
+    )
+
+
 def _memory(folder: Path, quick: bool) -> Iterator[Measured]:
     megabytes = 16 if quick else 1_024
     for kind in ("array", "frame"):
@@ -164,6 +176,7 @@ def _memory(folder: Path, quick: bool) -> Iterator[Measured]:
 _SECTIONS: Final[dict[str, Callable[[Path, bool], Iterator[Measured]]]] = {
     "threads": _many_threads,
     "chats": _chats,
+    "vectors": _vectors,
     "memory": _memory,
 }
 

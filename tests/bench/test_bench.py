@@ -31,5 +31,5 @@ def test_every_limit_is_measured(tmp_path: Path) -> None:
 
     report = json.loads(output.read_text())
     ours = [row for row in report if row["bound"] is not None]
-    assert len(ours) == 2 * 4 + 2 * 3 + 2
+    assert len(ours) == 2 * 4 + 2 * 3 + 1 + 2
     assert all(row["figure"] > 0 for row in report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,20 @@ def test_the_nearest_come_first_and_what_has_no_vector_last(indexed: BaseStore) 
         ("oxo", 0.0),
         ("none", None),
     ]
+
+
+def test_what_is_equally_near_stands_in_the_order_of_its_first_put(
+    open_store: Callable[..., BaseStore],
+) -> None:
+    chance = random.Random(1)  # noqa: S311 - the same each time
+    vector = [chance.gauss() for _ in range(385)]
+    index = {"dims": 385, "embed": lambda texts: [vector for _ in texts]}
+    store = open_store(index=index)
+    store.batch([PutOp((str(n % 7),), str(n), {}) for n in range(99)])
+
+    found = store.search((), query="any", limit=99)
+
+    assert [item.key for item in found] == [str(n) for n in range(99)]
 
 
 def test_a_page_is_cut_from_what_is_ranked(indexed: BaseStore) -> None:

@@ -449,17 +449,30 @@ class InvalidBundleError(NbflowError, ValueError):
     ----------
     why : str
         What is wrong with it.
+    advice : str
+        What can be done.
     """
 
-    def __init__(self, why: str) -> None:
+    def __init__(
+        self, why: str, advice: str = "Export the thread anew: nbflow.export_thread."
+    ) -> None:
         self.why = why
+        self.advice = advice
         super().__init__(
-            f"The bundle can't be imported: {why}.\n"
-            "Nothing was imported. Export the thread anew: nbflow.export_thread."
+            f"The bundle can't be imported: {why}.\nNothing was imported. {advice}"
+        )
+
+    @classmethod
+    def too_large(cls, what: str, size: int, limit: int) -> InvalidBundleError:
+        """Return the error of a bundle that holds more bytes than may be read."""
+        return cls(
+            f"{what} {size:,} bytes, and {limit:,} is the most",
+            "If you trust its author, allow more: nbflow.import_thread(path, "
+            "limit_bytes=...).",
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), (self.why,), {})
+        return _rebuild, (type(self), (self.why, self.advice), {})
 
 
 class NonDeterministicReplayError(NbflowError):

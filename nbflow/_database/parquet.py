@@ -153,9 +153,7 @@ def _checked_rows(
     if rows and (places, first, last) != (rows, 1, rows):
         raise InvalidBundleError("its rows are not numbered from 1 on")
     if size > limit_bytes:
-        raise InvalidBundleError(
-            f"its rows take {size:,} bytes, and {limit_bytes:,} is the most"
-        )
+        raise InvalidBundleError.too_large("its rows take", size, limit_bytes)
     for begin in range(0, rows, _ROWS_AT_ONCE):
         some: list[Any] = memory.fetch(
             f"SELECT * FROM {source} WHERE position > ? AND position <= ? "  # noqa: S608 - our own text

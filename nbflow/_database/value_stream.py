@@ -116,9 +116,8 @@ class ValueReader:
             )
         self._end += size
         if self._end > self._limit_bytes:
-            raise InvalidBundleError(
-                f"its values take {self._end:,} bytes and more, and "
-                f"{self._limit_bytes:,} is the most"
+            raise InvalidBundleError.too_large(
+                "its values take at least", self._end, self._limit_bytes
             )
         data = self._taken(size)
         if len(data) < size:

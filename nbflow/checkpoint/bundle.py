@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from nbflow._events import Event
     from nbflow.checkpoint.base import BaseCheckpointSaver
 
-__all__ = ["Manifest", "export_bundle", "import_bundle"]
+__all__ = ["LARGEST_BYTES", "Manifest", "export_bundle", "import_bundle"]
 
 FORMAT: Final = "nbflow-bundle"
 VERSION: Final = 2
@@ -458,9 +458,7 @@ class _Importing:
             raise InvalidBundleError("its files are packed in another way than ours")
         size = sum(entry.file_size for entry in entries)
         if size > self.limit_bytes:
-            raise InvalidBundleError(
-                f"it holds {size:,} bytes, and {self.limit_bytes:,} is the most"
-            )
+            raise InvalidBundleError.too_large("it holds", size, self.limit_bytes)
 
     def _read_manifest(self) -> Manifest:
         try:

@@ -229,6 +229,7 @@ def import_thread(
     *,
     thread_id: str | None = None,
     trusted: bool = False,
+    limit_bytes: int | None = None,
 ) -> str:
     """Read a thread that was exported into this kernel's store.
 
@@ -245,6 +246,9 @@ def import_thread(
         Whether it is your own: then classes are rebuilt as those of this store
         are. Else only Python's, nbflow's and those of known libraries are; others
         can only be looked at.
+    limit_bytes : int, optional
+        How much the file may hold, uncompressed; 4 GiB by default. It is put aside in
+        the folder for temporary files meanwhile.
 
     Returns
     -------
@@ -254,16 +258,21 @@ def import_thread(
     Raises
     ------
     InvalidBundleError
-        It is no bundle, one of a newer version, or not as it was exported.
+        It is no bundle, one of a newer version, not as it was exported, or larger.
     UsageError
         There is no such file, or there is such a thread already.
     StoreError
         It could not be written.
     """
-    from nbflow.checkpoint.bundle import import_bundle  # noqa: PLC0415 - needs duckdb
+    # Imported here: they need duckdb.
+    from nbflow.checkpoint.bundle import LARGEST_BYTES, import_bundle  # noqa: PLC0415
 
     return import_bundle(
-        current_session().saver, path, thread_id=thread_id, trusted=trusted
+        current_session().saver,
+        path,
+        thread_id=thread_id,
+        trusted=trusted,
+        limit_bytes=LARGEST_BYTES if limit_bytes is None else limit_bytes,
     )
 
 

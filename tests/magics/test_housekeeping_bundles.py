@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nbflow.errors import WorkflowPaused
+import nbflow
+from nbflow.errors import InvalidBundleError, WorkflowPaused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,3 +109,15 @@ def test_the_doctor_looks_at_what_is_no_store(cells: Any, tmp_path: Path) -> Non
     assert any(row[0] == "BAD" for row in wrong.rows)
     assert no_store.read_text() == "not a database at all"
     assert not (tmp_path / "none.duckdb").exists()
+
+
+@pytest.mark.usefixtures("paused")
+def test_a_bundle_that_holds_more_than_may_be_read_says_how_more_is_allowed(
+    tmp_path: Path,
+) -> None:
+    path = nbflow.export_thread("essay", tmp_path / "essay.zip")
+
+    with pytest.raises(InvalidBundleError, match=r"is the most[\s\S]*limit_bytes="):
+        nbflow.import_thread(path, thread_id="again", limit_bytes=10)
+
+    assert nbflow.import_thread(path, thread_id="again", limit_bytes=1 << 20) == "again"

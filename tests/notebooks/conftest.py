@@ -48,6 +48,7 @@ class GuideKernel:
             "IPYTHONDIR": str(store.parent / "ipython"),
             "JUPYTER_PREFER_ENV_PATH": "1",
             "NBFLOW_STORE": str(store),
+            "TMPDIR": str(store.parent),
             **({"NBFLOW_ANSWERS": str(answers)} if answers else {}),
         }
         self._stack = contextlib.ExitStack()

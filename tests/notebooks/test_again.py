@@ -21,6 +21,7 @@ def test_a_notebook_of_the_guide_runs_again_over_the_store_it_left(
     answers = path.with_suffix(".answers.json")
     monkeypatch.setenv("NBFLOW_STORE", str(tmp_path / "store.duckdb"))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     if answers.exists():
         monkeypatch.setenv("NBFLOW_ANSWERS", str(answers))
 

@@ -298,21 +298,16 @@ def _around(place: str, bodies: Mapping[str, TaskCalled]) -> Iterator[str]:
         place = bodies[place].place
 
 
-# A call that is kept waits for a place that it never needs: its body is not begun.
-
-
 def _told(event: _Placed, names: Names, recorded: Recorded) -> tuple[Event | None, ...]:
     match event:
         case TaskCalled():
             called = names.call(event)
-            return (called and replace(called, why="kept", waiting=True),)
+            return (None if called is None else _not_begun(called, "kept"),)
         case ValueNoted():
             return (names.note(event),)
         case Interrupted():
-            answer, asked = (
-                recorded.answer_to(event.interrupt_id),
-                names.question(event),
-            )
+            answer = recorded.answer_to(event.interrupt_id)
+            asked = names.question(event)
             if answer is None or asked is None:
                 return ()  # It will be asked again.
             return asked, replace(answer, interrupt_id=asked.interrupt_id)
@@ -326,8 +321,8 @@ def _replaced(
             called = names.call(event)
             if called is None:
                 return ()
-            called = replace(called, why="replaced", waiting=True)
-            return called, TaskFinished(called.call_id, instead.value)
+            finished = TaskFinished(called.call_id, instead.value)
+            return _not_begun(called, "replaced"), finished
         case Interrupted():
             asked = names.question(event)
             if asked is None:
@@ -338,7 +333,12 @@ def _replaced(
             return asked, answer
         case ValueNoted():
             noted = names.note(event)
-            return (noted and replace(noted, value=instead.value),)
+            return (None if noted is None else replace(noted, value=instead.value),)
+
+
+def _not_begun(called: TaskCalled, why: str) -> TaskCalled:
+    # It waits for a place that it never needs: its body is not begun in the fork.
+    return replace(called, why=why, waiting=True)
 
 
 def _identity_of(event: _Placed) -> str:

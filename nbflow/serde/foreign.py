@@ -32,8 +32,16 @@ unless somebody registers one with it."""
 _DATACLASS: Final = 41
 _IN_PAIRS: Final = frozenset({PAIRS, ORDERED})
 _pack: Final = Encoder().encode
-_unpack: Final = Decoder().decode
+_COPIED_BYTES: Final = 1 << 10
 _HIDDEN: Final = Ext(REDACTED, _pack(""))
+
+
+def _extension(code: int, data: memoryview) -> Ext:
+    # A copy of each would be held at every depth; a view takes more than a few bytes.
+    return Ext(code, bytes(data) if len(data) <= _COPIED_BYTES else data)
+
+
+_unpack: Final = Decoder(ext_hook=_extension).decode
 
 
 def without_secrets(data: bytes, names: frozenset[str]) -> bytes:

@@ -10,7 +10,7 @@ import re
 from collections import Counter, OrderedDict, defaultdict, deque
 from datetime import date, datetime, time, timedelta, timezone
 from functools import cache, partial
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from nbflow.serde.codec import Codec, Refusal, fixed, given, library, name_of
@@ -18,6 +18,8 @@ from nbflow.serde.preview import preview
 from nbflow.serde.redact import Redacted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nbflow.serde.codec import Children
 
 __all__ = [
@@ -76,8 +78,9 @@ def _flat(value: dict[Any, Any]) -> list[Any]:
     return list(chain.from_iterable(value.items()))
 
 
-def _from_flat(parts: list[Any]) -> dict[Any, Any]:
-    return dict(zip(parts[::2], parts[1::2], strict=True))
+def _pairs(parts: list[Any]) -> Iterator[tuple[Any, Any]]:
+    each = iter(parts)
+    return zip(each, each, strict=True)
 
 
 def _defaultdict_parts(value: defaultdict[Any, Any]) -> list[Any]:
@@ -254,7 +257,13 @@ STANDARD: tuple[Codec, ...] = (
         lambda value: [value.real, value.imag],
         lambda parts: complex(*parts),
     ),
-    Codec(PAIRS, ("builtins:dict",), _flat, _from_flat, children=entries),
+    Codec(
+        PAIRS,
+        ("builtins:dict",),
+        _flat,
+        lambda parts: dict(_pairs(parts)),
+        children=entries,
+    ),
     Codec(9, ("builtins:range",), _range_parts, lambda parts: range(*parts)),
     Codec(
         10,
@@ -310,14 +319,14 @@ STANDARD: tuple[Codec, ...] = (
         30,
         ("collections:deque",),
         lambda value: [value.maxlen, *value],
-        lambda parts: deque(parts[1:], parts[0]),
+        lambda parts: deque(islice(parts, 1, None), parts[0]),
         children=_items,
     ),
     Codec(
         ORDERED,
         ("collections:OrderedDict",),
         _flat,
-        lambda parts: OrderedDict(_from_flat(parts)),
+        lambda parts: OrderedDict(_pairs(parts)),
         children=entries,
     ),
     Codec(

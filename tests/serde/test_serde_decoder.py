@@ -7,7 +7,9 @@ import struct
 import sys
 import time
 import tracemalloc
+from collections import Counter, OrderedDict, defaultdict, deque
 from functools import partial
+from itertools import count
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ from nbflow.errors import UnreadableValueError, UnregisteredTypeError
 from nbflow.serde import Opaque, decode, encode, fingerprint, preview
 from nbflow.serde.codecs import BY_CODE, CODECS
 from nbflow.serde.families import FAMILIES
+from nbflow.serde.foreign import from_stranger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -337,6 +340,77 @@ def test_a_bomb_is_refused_in_little_time_and_memory(name: str) -> None:
     tracemalloc.stop()
     assert seconds < 2
     assert peak_bytes < 32 * len(data) + 20_000_000
+
+
+_numbers = count(1000)
+
+TINY: dict[str, Callable[[], Any]] = {
+    **{kind.__name__: kind for kind in (list, dict, set, frozenset, bytearray)},
+    **{kind.__name__: kind for kind in (deque, OrderedDict, Counter, defaultdict)},
+    "a tuple of one": lambda: (1,),
+    "a list of one": lambda: [None],
+    "a text": lambda: chr(next(_numbers) % 50_000),
+    "a tuple as a key": lambda: {(): None},
+}
+"""What takes a few bytes, and as much memory as Python wants for the least of them."""
+
+
+def _bytes_of(value: Any) -> int:
+    """Return what a value takes, and what stands in it."""
+    inside = list(value) if isinstance(value, list | tuple | set | dict) else []
+    below = sum(_bytes_of(item) for item in inside if isinstance(item, list | tuple))
+    return sys.getsizeof(value) + below
+
+
+def _peak_bytes(read: Callable[[bytes], Any], data: bytes) -> int:
+    read(data)
+    tracemalloc.start()
+    try:
+        read(data)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_reading_takes_no_memory_besides_what_is_read(name: str) -> None:
+    data = encode([TINY[name]() for _ in range(5_000)])
+    value = decode(data)
+    taken = sys.getsizeof(value) + sum(map(_bytes_of, value))
+
+    peak_bytes = _peak_bytes(decode, data)
+
+    assert peak_bytes < 1.05 * taken + 10_000
+
+
+LONG: dict[str, Any] = {
+    "tuple": (None,) * 50_000,
+    "set": set(range(50_000)),
+    "frozenset": frozenset(range(50_000)),
+    "deque": deque([None]) * 50_000,
+    "OrderedDict": OrderedDict.fromkeys(range(50_000)),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_reading_a_long_container_takes_twice_its_memory_at_most(name: str) -> None:
+    data = encode(LONG[name])
+    numbers = 0 if None in LONG[name] else 50_000 * sys.getsizeof(1_000)
+
+    peak_bytes = _peak_bytes(decode, data)
+
+    assert peak_bytes < 2.2 * sys.getsizeof(LONG[name]) + numbers
+
+
+def test_a_strangers_value_is_not_copied_at_every_depth() -> None:
+    value: Any = "x" * 1_000_000
+    for _ in range(90):
+        value = (value,)
+    data = encode(value)
+
+    peak_bytes = _peak_bytes(from_stranger, data)
+
+    assert peak_bytes < 5 * len(data)
 
 
 @pytest.mark.parametrize(

@@ -11,14 +11,14 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from datetime import date, datetime, time, timedelta, timezone
 from functools import cache, partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from nbflow.serde.codec import Codec, Refusal, fixed, given, library, name_of
 from nbflow.serde.preview import preview
 from nbflow.serde.redact import Redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from nbflow.serde.codec import Children
 
@@ -32,13 +32,19 @@ __all__ = [
     "STANDARD",
     "STR",
     "TUPLE",
+    "spread",
 ]
+
+M = TypeVar("M", bound="Collection[Any]")
 
 TUPLE, SET, FROZENSET, INT, STR, PAIRS, ORDERED, REDACTED = 1, 2, 3, 4, 5, 8, 31, 50
 """Numbers that are treated apart elsewhere."""
 
 FRACTION_BITS = 1 << 16
 """Largest numerator or denominator: reading one takes its square in time."""
+
+SAME_HASH: Final = 1_000
+"""Most members that may have one hash: each of them is compared with all the others."""
 
 _FACTORIES = {
     kind.__name__: kind
@@ -75,10 +81,35 @@ def _key_step(key: Any) -> str:
 
 
 def _flat(value: dict[Any, Any]) -> list[Any]:
-    return list(chain.from_iterable(value.items()))
+    return list(chain.from_iterable(spread(value).items()))
+
+
+def spread(members: M) -> M:
+    """Return the members of a set or keys of a dict that can be made of them in time.
+
+    Asked where they are written, too: what is stored can be read.
+
+    Raises
+    ------
+    ValueError
+        Too many of them have one hash.
+    """
+    count = len(members)
+    if count > SAME_HASH and count - len(set(map(hash, members))) >= SAME_HASH:
+        ((_, times),) = Counter(map(hash, members)).most_common(1)
+        if times > SAME_HASH:
+            raise ValueError(
+                f"{times:,} of its members have one hash, and {SAME_HASH:,} is the most"
+            )
+    return members
+
+
+def _members_of(value: Collection[Any]) -> list[Any]:
+    return list(spread(value))
 
 
 def _pairs(parts: list[Any]) -> Iterator[tuple[Any, Any]]:
+    spread(parts[::2])
     each = iter(parts)
     return zip(each, each, strict=True)
 
@@ -234,8 +265,20 @@ def _unset(_parts: Any) -> Any:
 
 STANDARD: tuple[Codec, ...] = (
     Codec(TUPLE, ("builtins:tuple",), list, tuple, children=_items),
-    Codec(SET, ("builtins:set",), list, set, children=_members),
-    Codec(FROZENSET, ("builtins:frozenset",), list, frozenset, children=_members),
+    Codec(
+        SET,
+        ("builtins:set",),
+        _members_of,
+        lambda parts: set(spread(parts)),
+        children=_members,
+    ),
+    Codec(
+        FROZENSET,
+        ("builtins:frozenset",),
+        _members_of,
+        lambda parts: frozenset(spread(parts)),
+        children=_members,
+    ),
     Codec(
         INT,
         ("builtins:int",),

@@ -39,7 +39,7 @@ from nbflow.serde.codecs import BY_CODE, known
 from nbflow.serde.paths import innermost, path_of, secret_paths
 from nbflow.serde.pickles import PICKLED, describe, dump, load
 from nbflow.serde.registry import resolve
-from nbflow.serde.standard import PAIRS, REDACTED, TUPLE
+from nbflow.serde.standard import PAIRS, REDACTED, TUPLE, spread
 from nbflow.serde.streams import (
     MARK,
     STREAM_FROM_BYTES,
@@ -282,6 +282,7 @@ class _Writing:
             }
         pairs = [(lower(k, depth), lower(v, depth)) for k, v in value.items()]
         if any(type(key) is Ext for key, _ in pairs):
+            _made(spread, value)
             return Ext(PAIRS, _pack(list(chain.from_iterable(pairs))))
         return dict(pairs)
 

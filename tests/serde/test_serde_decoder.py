@@ -8,10 +8,11 @@ import sys
 import time
 import tracemalloc
 from collections import Counter, OrderedDict, defaultdict, deque
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 import numpy as np
@@ -22,11 +23,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.msgpack import Ext
 
-from nbflow.errors import UnreadableValueError, UnregisteredTypeError
+from nbflow.errors import (
+    UnreadableValueError,
+    UnregisteredTypeError,
+    UnstorableValueError,
+)
 from nbflow.serde import Opaque, decode, encode, fingerprint, preview
 from nbflow.serde.codecs import BY_CODE, CODECS
 from nbflow.serde.families import FAMILIES
 from nbflow.serde.foreign import from_stranger
+from nbflow.serde.standard import SAME_HASH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -411,6 +417,81 @@ def test_a_strangers_value_is_not_copied_at_every_depth() -> None:
     peak_bytes = _peak_bytes(from_stranger, data)
 
     assert peak_bytes < 5 * len(data)
+
+
+SAME = 2**61 - 1
+"""Whole numbers that differ by it have one hash."""
+
+
+@dataclass(frozen=True)
+class Alike:
+    """A key that counts how often it is compared."""
+
+    n: int
+    compared: ClassVar[int] = 0
+
+    def __hash__(self) -> int:
+        return 1
+
+    def __eq__(self, other: object) -> bool:
+        Alike.compared += 1
+        return isinstance(other, Alike) and other.n == self.n
+
+
+SETS: dict[str, int] = {"set": 2, "frozenset": 3}
+DICTS: dict[str, int] = {"dict": 8, "OrderedDict": 31}
+
+
+def _alike(code: int, count: int) -> bytes:
+    """Return a set, or a dict, of so many members that have one hash."""
+    members = [msgspec.msgpack.decode(encode(Alike(n))) for n in range(count)]
+    flat = members if code in SETS.values() else [x for it in members for x in (it, 0)]
+    return pack(Ext(code, pack(flat)))
+
+
+@pytest.mark.parametrize("code", (SETS | DICTS).values(), ids=SETS | DICTS)
+def test_members_of_one_hash_are_counted_before_they_are_compared(code: int) -> None:
+    data = _alike(code, 20_000)
+    Alike.compared = 0
+
+    with pytest.raises(UnreadableValueError, match="20,000 of its members have one"):
+        decode(data)
+
+    assert Alike.compared == 0
+
+
+@pytest.mark.parametrize("code", (SETS | DICTS).values(), ids=SETS | DICTS)
+def test_each_member_is_compared_with_a_bounded_number_of_others(code: int) -> None:
+    data = _alike(code, SAME_HASH)
+    Alike.compared = 0
+
+    value = decode(data)
+
+    assert len(value) == SAME_HASH
+    assert Alike.compared <= 2 * SAME_HASH**2
+
+
+@pytest.mark.parametrize("make", [set, frozenset, dict.fromkeys, OrderedDict.fromkeys])
+def test_what_could_not_be_read_for_its_hashes_is_not_stored(make: Any) -> None:
+    numbers = [n * SAME for n in range(SAME_HASH + 20)]
+
+    with pytest.raises(UnstorableValueError, match=r"value\['a'\] is a .* one hash"):
+        encode({"a": make(numbers)})
+
+    assert decode(encode(make(numbers[:SAME_HASH]))) == make(numbers[:SAME_HASH])
+
+
+def test_powers_of_two_are_no_attack() -> None:
+    powers = {2**n for n in range(5_000)}  # of 61 hashes in all
+
+    assert decode(encode(powers)) == powers
+
+
+def test_what_has_too_many_members_of_one_hash_can_be_looked_at() -> None:
+    seen = decode(_alike(2, 2_000), opaque=True)
+
+    assert type(seen) is Opaque
+    assert seen.data[:2] == [Alike(0), Alike(1)]
 
 
 @pytest.mark.parametrize(

@@ -708,10 +708,16 @@ class UnregisteredTypeError(StoredValueError, TypeError):
     def __init__(self, type_name: str) -> None:
         self.type_name = type_name
         name = type_name.rpartition(":")[2].rpartition(".")[2]
+        hint = (
+            "A function had defined it: define it at the top of a cell or module, and "
+            f"add nbflow.serde.register({name}, tag={type_name!r})."
+            if "<locals>" in type_name
+            else "Run the cell or import the module that defines it, or add "
+            f"nbflow.serde.register({name})."
+        )
         super().__init__(
             f"A stored value is a {type_name!r}, which is not known in this kernel.\n"
-            "Run the cell or import the module that defines it, or add "
-            f"nbflow.serde.register({name})."
+            f"{hint}"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ Rule 1 of the architecture lives here. What an event means is not known here.
 from __future__ import annotations
 
 import threading
+import warnings
 from typing import TYPE_CHECKING
 
 from nbflow import serde
@@ -18,7 +19,7 @@ from nbflow._events import (
     TaskFinished,
 )
 from nbflow._values import Payload
-from nbflow.errors import SecretNotStoredError, UnstorableValueError
+from nbflow.errors import NbflowWarning, SecretNotStoredError, UnstorableValueError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,6 +149,8 @@ class Log:
             return Payload(None, value), ()
         try:
             encoded = serde.encode_with_report(value, root=root, pickles=pickles)
+            if encoded.unnamed and self.saver.is_lasting:
+                _warn_of_unnamed(root, task, encoded.unnamed)
             if encoded.streams:
                 return self.saver.keep(encoded.write, value), encoded.secrets
             return Payload(encoded.tree, value), encoded.secrets
@@ -259,6 +262,19 @@ class Log:
         for record in records:
             for observer in self._observers:
                 observer(record)
+
+
+def _warn_of_unnamed(root: str, task: str, classes: tuple[str, ...]) -> None:
+    of = f" of {task!r}" if task else ""
+    names = ", ".join(map(repr, classes))
+    warnings.warn(
+        f"{root}{of} holds instances of {names}, which no module holds under that "
+        "name. This kernel finds it again; another one shows what is stored as "
+        "Opaque, and hands it to a body only where a function on the way to it has "
+        "defined the class anew. Define it at the top of a cell or module.",
+        NbflowWarning,
+        stacklevel=4,
+    )
 
 
 def _encode_or_preview(chunk: Any) -> bytes:

@@ -522,8 +522,10 @@ class Run(Ending):
 def as_interrupt(question: Interrupted) -> Interrupt:
     """Return a recorded question as users see it."""
     value = question.value
-    data = serde.decode(value.data) if value.data is not None else value.live
-    return Interrupt(data, question.interrupt_id, question.response_schema)
+    # For looking at: whoever asks knows what is asked.
+    data = value.data
+    shown = value.live if data is None else serde.decode(data, opaque=True)
+    return Interrupt(shown, question.interrupt_id, question.response_schema)
 
 
 def _text_of(spec: Spec, given: tuple[tuple[Any, ...], dict[str, Any]]) -> str:

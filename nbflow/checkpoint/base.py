@@ -253,6 +253,9 @@ class BaseCheckpointSaver(ABC):
     decide, and nothing in the log changes it.
     """
 
+    is_lasting: bool = True
+    """Whether another process may read what this one has written."""
+
     @property
     def scope(self) -> Hashable:
         """What two savers over the same log have in common, and others don't."""

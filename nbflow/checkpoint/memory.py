@@ -34,6 +34,8 @@ class InMemorySaver(BaseCheckpointSaver):
     []
     """
 
+    is_lasting = False
+
     def __init__(self) -> None:
         self.allow_pickle = True
         self._lock = threading.Lock()

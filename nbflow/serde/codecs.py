@@ -14,7 +14,13 @@ from nbflow.serde.images import IMAGES
 from nbflow.serde.kinds import key_of
 from nbflow.serde.pickles import PICKLE, PICKLED
 from nbflow.serde.redact import SECRET_TYPES
-from nbflow.serde.registry import Registration, record, tag_of
+from nbflow.serde.registry import (
+    Registration,
+    record,
+    registration_of,
+    remember,
+    tag_of,
+)
 from nbflow.serde.standard import REDACTED, STANDARD
 from nbflow.serde.urls import URLS
 
@@ -64,7 +70,10 @@ def _find(kind: type) -> Entry:
         bases = (_BY_BASE.get(key) for key in keys if key.startswith(package))
         found = _BY_KEY.get(keys[0]) or next(filter(None, bases), None)
         return found, ""
-    return family, tag_of(kind)
+    tag = tag_of(kind)
+    if not keys[0] and registration_of(kind) is None:
+        remember(kind, tag)
+    return family, tag
 
 
 @overload

@@ -7,13 +7,16 @@ the module that it names is loaded and holds this very type under it.
 from __future__ import annotations
 
 import sys
-from types import MemberDescriptorType, ModuleType
+from types import FrameType, MemberDescriptorType, ModuleType
 from typing import Any, Final
 
-__all__ = ["HEAP_TYPE", "find", "key_of", "namespace", "slots_of"]
+__all__ = ["HEAP_TYPE", "find", "find_local", "key_of", "namespace", "slots_of"]
 
 HEAP_TYPE: Final = 1 << 9
 """Py_TPFLAGS_HEAPTYPE: a class made by a class statement."""
+
+_LOCALS: Final = "<locals>."
+"""What stands in the qualified name of a class that a function defines."""
 
 
 def namespace(module: str) -> dict[str, Any]:
@@ -36,11 +39,32 @@ def find(module: str, qualname: str) -> type | None:
     type or None
         None where there is none of these names, or something else stands there.
     """
-    names = namespace(module)
+    return _reach(namespace(module), qualname, module, qualname)
+
+
+def find_local(module: str, qualname: str) -> type | None:
+    """Return a class that a function has defined which runs in this thread.
+
+    So does a workflow cell, whose names are the notebook's once it has finished.
+    """
+    if module != "__main__" and _LOCALS not in qualname:
+        return None
+    path = qualname.rpartition(_LOCALS)[2]
+    name, found = path.partition(".")[0], None
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the one way to callers
+    while frame is not None and found is None:
+        code = frame.f_code
+        if name in (*code.co_varnames, *code.co_cellvars, *code.co_freevars):
+            found = _reach(frame.f_locals, path, module, qualname)
+        frame = frame.f_back
+    return found
+
+
+def _reach(names: dict[str, Any], path: str, module: str, qualname: str) -> type | None:
     # A generic model stands in its module as 'Box[int]', dots and all.
-    found = names.get(qualname)
+    found = names.get(path)
     if found is None:
-        for part in qualname.split("."):
+        for part in path.split("."):
             found = names.get(part)
             if not isinstance(found, type):
                 return None

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 from msgspec import Struct
 
 from nbflow.serde.codec import library
-from nbflow.serde.kinds import find, key_of
+from nbflow.serde.kinds import find, find_local, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Registration",
     "is_built_in",
+    "is_unnamed",
     "lookup",
     "record",
     "registration_of",
+    "remember",
     "resolve",
     "tag_of",
 ]
@@ -71,6 +73,12 @@ class Registration(Struct, frozen=True):
 
 _by_tag: dict[str, tuple[type, Registration]] = {}
 _by_type: WeakKeyDictionary[type, Registration] = WeakKeyDictionary()
+_unnamed: dict[str, type] = {}
+"""Classes that no module holds under their names, the newest of each tag.
+
+They stay as long as the process: whether a value can be read again must not depend
+on what was collected meanwhile.
+"""
 
 
 def record(cls: type, registration: Registration) -> None:
@@ -88,6 +96,17 @@ def record(cls: type, registration: Registration) -> None:
         raise ValueError(f"The tag {tag!r} is {holder}. Choose another with tag=.")
     _by_tag[tag] = (cls, registration)
     _by_type[cls] = registration
+    _unnamed.pop(tag, None)
+
+
+def remember(cls: type, tag: str) -> None:
+    """Keep a class that is found nowhere else, so that this process can read it."""
+    _unnamed[tag] = cls
+
+
+def is_unnamed(tag: str) -> bool:
+    """Return whether only this process knows what a tag stands for."""
+    return tag in _unnamed
 
 
 def registration_of(cls: type) -> Registration | None:
@@ -116,8 +135,9 @@ def resolve(tag: str, *, trusted: bool) -> type | None:
     tag : str
         What was read.
     trusted : bool
-        Whether users' classes count, registered or found in a module that is
-        imported already. Else only what ships with nbflow and Python does.
+        Whether users' classes count: registered, defined by a function that waits
+        for the value, found in a module that is imported already, or written by
+        this process. Else only what ships with nbflow and Python does.
     """
     if tag in _SHIPPED:
         module, name = _SHIPPED[tag]
@@ -126,9 +146,12 @@ def resolve(tag: str, *, trusted: bool) -> type | None:
     if trusted and tag in _by_tag:
         return _by_tag[tag][0]
     module, _, qualname = tag.partition(":")
-    if trusted or module in _ALWAYS_KNOWN:
-        return find(module, qualname)
-    return None
+    if not trusted:
+        return find(module, qualname) if module in _ALWAYS_KNOWN else None
+    found = find_local(module, qualname)
+    if found is None:
+        found = find(module, qualname)
+    return _unnamed.get(tag) if found is None else found
 
 
 def is_built_in(tag: str) -> bool:

@@ -38,7 +38,7 @@ from nbflow.serde.codec import (
 from nbflow.serde.codecs import BY_CODE, known
 from nbflow.serde.paths import innermost, path_of, secret_paths
 from nbflow.serde.pickles import PICKLED, describe, dump, load
-from nbflow.serde.registry import resolve
+from nbflow.serde.registry import is_unnamed, resolve
 from nbflow.serde.standard import PAIRS, REDACTED, TUPLE, spread
 from nbflow.serde.streams import (
     MARK,
@@ -76,11 +76,14 @@ class Encoded(msgspec.Struct, frozen=True, dict=True):
         Paths of the secrets that were redacted, in Python's syntax.
     streams : tuple of Stream
         Large parts of the value, which are not copied before they are asked for.
+    unnamed : tuple of str
+        Classes in it that only this process can find, as ``module:qualname``.
     """
 
     tree: bytes
     secrets: tuple[str, ...] = ()
     streams: tuple[Stream, ...] = ()
+    unnamed: tuple[str, ...] = ()
 
     @cached_property
     def data(self) -> bytes:
@@ -139,7 +142,7 @@ def encode(value: Any, *, root: str = "value") -> bytes:
 def encode_with_report(
     value: Any, *, root: str = "value", pickles: bool = False
 ) -> Encoded:
-    """Return a value as bytes, and say which secrets were left out.
+    """Return a value as bytes, and say which secrets were left out, and more.
 
     Other parameters and the errors are those of `encode`.
 
@@ -200,10 +203,9 @@ def _encode(value: Any, root: str) -> Encoded:
         # It changed size meanwhile, or is longer than MessagePack can say.
         why, cause = str(error), error
     else:
-        if not writing.secrets and not writing.streams:
-            return Encoded(tree)
         secrets = secret_paths(value, writing.secrets, root)
-        return Encoded(tree, secrets, tuple(writing.streams))
+        unnamed = tuple(dict.fromkeys(writing.unnamed))
+        return Encoded(tree, secrets, tuple(writing.streams), unnamed)
     path = path_of(value, culprit, root)
     raise UnstorableValueError(path, name_of(type(culprit)), why=why) from cause
 
@@ -244,12 +246,13 @@ class _Writing:
     A value's parts stand as deep as the value itself.
     """
 
-    __slots__ = ("atoms", "secrets", "streams")
+    __slots__ = ("atoms", "secrets", "streams", "unnamed")
 
     def __init__(self, atoms: frozenset[type]) -> None:
         self.atoms = atoms
         self.secrets: list[Any] = []
         self.streams: list[Stream] = []
+        self.unnamed: list[str] = []
 
     def lower(self, value: Any, depth: int) -> Any:
         """Return what MessagePack holds in a value's place."""
@@ -296,6 +299,8 @@ class _Writing:
         if codec is None:
             raise Refusal(value)
         if isinstance(codec, Family):
+            if codec.without_class is None and is_unnamed(tag):
+                self.unnamed.append(tag)
             state = self.lower(_made(codec.to_state, value), depth)
             return Ext(codec.code, _pack([tag, state]))
         if codec.pick is not None:
@@ -310,11 +315,13 @@ class _Writing:
 
     def lower_attempt(self, attempt: Attempt, depth: int) -> Any:
         """Return a part if it can be stored, else the text in its place."""
-        known_secrets, known_streams = len(self.secrets), len(self.streams)
+        noted = (self.secrets, self.streams, self.unnamed)
+        before = [len(each) for each in noted]
         try:
             return self.lower(attempt.value, depth + 1)
         except Refusal:
-            del self.secrets[known_secrets:], self.streams[known_streams:]
+            for each, length in zip(noted, before, strict=True):
+                del each[length:]
             return self.lower(attempt.otherwise, depth)
 
 

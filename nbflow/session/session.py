@@ -272,7 +272,8 @@ class Session:
         records = saver.read(head.thread_id, run_id=head.run_id, kinds=("RunFinished",))
         for record in reversed(records):
             if isinstance(record.event, RunFinished):
-                return Settled(serde.decode(record.event.value.data or b""))
+                data, pickles = record.event.value.data or b"", saver.allow_pickle
+                return Settled(serde.decode(data, opaque=True, pickles=pickles))
         return None
 
     def _handle(

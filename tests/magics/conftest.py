@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from nbflow.serde import registry
 from nbflow.session import current
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Cells:
         for session in current._sessions:
             session.close()
         current._sessions.clear()
+        registry._unnamed.clear()
         self.shell = _shell()
         self.run("%load_ext nbflow")
         self.run("from nbflow import entrypoint, interrupt, task")

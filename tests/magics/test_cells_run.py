@@ -21,6 +21,7 @@ from nbflow.errors import (
     UsageError,
     WorkflowPaused,
 )
+from nbflow.serde import Opaque
 from nbflow.session import current
 from nbflow.widgets.shown import commands_of
 
@@ -228,6 +229,63 @@ def test_a_restarted_kernel_continues_once_the_cell_was_run(cells: Cells) -> Non
 
     assert result == 3
     assert cells.names["ran"] == []
+
+
+OF_A_CLASS = """\
+%%workflow --thread points
+from dataclasses import dataclass
+
+@dataclass
+class Found:
+    n: int
+
+@task
+def look(n):
+    ran.append(n)
+    return Found(n)
+
+found = look(1).result()
+isinstance(found, Found) and found == Found(1) and 1 / {divisor} and found
+"""
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_cell_that_defines_a_class_is_continued_with_its_own_class(
+    cells: Cells, restarts: bool
+) -> None:
+    cells.run("ran = []")
+    with pytest.raises(ZeroDivisionError):
+        cells.run(OF_A_CLASS.format(divisor=0))
+
+    if restarts:
+        cells.restart()
+        cells.run("ran = [1]")
+    result = cells.run(OF_A_CLASS.format(divisor=1))
+
+    assert result.n == 1
+    assert type(result) is cells.names["Found"]
+    assert cells.names["ran"] == [1]
+
+
+def test_a_finished_run_whose_class_is_not_known_is_shown_wherever_one_looks(
+    cells: Cells,
+) -> None:
+    cell = OF_A_CLASS.format(divisor=1).replace("points", "points --once")
+    cells.run("ran = []")
+    cells.run(cell)
+
+    cells.restart()
+    cells.run("ran = []")
+    result = cells.run(cell)
+
+    assert result == Opaque("__main__:Found", {"n": 1})
+    assert cells.names["ran"] == []
+    cells.run("%workflow show points")
+    assert "✓ look(1) → Found(n=1)" in cells.printed
+    cells.run("%workflow history points")
+    assert "Found(n=1)" in cells.printed
+    rows = cells.run("import nbflow; nbflow.sql('select name, status from tasks')")
+    assert rows.fetchall() == [("look", "finished")]
 
 
 ASKING = """\

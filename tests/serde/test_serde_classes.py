@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import enum
+import gc
 import sys
 from dataclasses import InitVar, dataclass, field
 from functools import cached_property
 from types import ModuleType
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import pytest
-from pydantic import BaseModel, ConfigDict, HttpUrl, PrivateAttr, RootModel
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    HttpUrl,
+    PrivateAttr,
+    RootModel,
+    create_model,
+)
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from nbflow.errors import (
@@ -22,10 +30,15 @@ from nbflow.serde import (
     Opaque,
     decode,
     encode,
+    encode_with_report,
     fingerprint,
     fingerprint_exact,
     register,
+    registry,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -277,21 +290,137 @@ def _local_class() -> Any:
     return Local
 
 
-def test_a_class_that_is_not_known_is_an_error_that_names_the_line_to_add() -> None:
-    data = encode([_local_class()(1)])
+@dataclass
+class Opened:
+    """A local class after it was moved to the top of its module."""
 
-    with pytest.raises(
-        UnregisteredTypeError, match=r"nbflow\.serde\.register\(Local\)"
-    ):
+    a: int
+
+
+@pytest.fixture(autouse=True)
+def _registered_by_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_by_tag", dict(registry._by_tag))
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return what forgets the classes that only this process knows."""
+    return lambda: monkeypatch.setattr(registry, "_unnamed", {})
+
+
+def test_a_class_that_is_not_known_is_an_error_that_names_the_line_to_add(
+    elsewhere: Callable[[], None],
+) -> None:
+    module = ModuleType("gone_with_its_class")
+    sys.modules[module.__name__] = module
+    exec(f"{_DATACLASS}class Gone:\n  a: int", module.__dict__)  # noqa: S102 - a library's
+    data = encode([module.__dict__["Gone"](1)])
+    del sys.modules[module.__name__]
+    elsewhere()
+
+    with pytest.raises(UnregisteredTypeError, match=r"nbflow\.serde\.register\(Gone\)"):
         decode(data)
 
 
-def test_a_class_that_is_not_known_can_be_looked_at() -> None:
+def test_a_local_class_that_is_not_known_can_be_registered_under_its_name(
+    elsewhere: Callable[[], None],
+) -> None:
+    data = encode([_local_class()(1)])
+    tag = f"{__name__}:_local_class.<locals>.Local"
+    elsewhere()
+
+    with pytest.raises(UnregisteredTypeError) as caught:
+        decode(data)
+    register(Opened, tag=tag)
+    found = decode(data)
+
+    assert f"nbflow.serde.register(Local, tag={tag!r})" in str(caught.value)
+    assert found == [Opened(1)]
+
+
+def test_a_class_that_is_not_known_can_be_looked_at(
+    elsewhere: Callable[[], None],
+) -> None:
     data = encode({"job": [_local_class()(1)]})
+    elsewhere()
 
     (seen,) = decode(data, opaque=True)["job"]
 
     assert seen == Opaque(f"{__name__}:_local_class.<locals>.Local", {"a": 1})
+
+
+def _local_instances() -> list[Any]:
+    class Shade(enum.Enum):
+        DARK = 1
+
+    class Twin(NamedTuple):
+        one: int
+
+    class Leaf(BaseModel):
+        name: str
+
+    class Wrong(Exception):  # noqa: N818
+        pass
+
+    @dataclass
+    class Outer:
+        held: Any
+
+        @dataclass
+        class Inner:
+            deep: int
+
+    made: Any = create_model("MadeUp", q=(int, ...))
+    return [
+        Shade.DARK,
+        Twin(1),
+        Leaf(name="a"),
+        Outer(Outer.Inner(2)),
+        made(q=1),
+        Wrong("x"),
+    ]
+
+
+@pytest.mark.parametrize("at", range(6))
+def test_an_instance_of_a_local_class_comes_back_in_the_process_that_wrote_it(
+    at: int,
+) -> None:
+    value = _local_instances()[at]
+
+    back = decode(encode([value]))[0]
+
+    assert type(back) is type(value)
+    assert repr(back) == repr(value)
+
+
+def test_a_local_class_is_known_as_long_as_the_process_lasts() -> None:
+    data = encode(_local_class()(1))
+
+    gc.collect()
+
+    assert decode(data).a == 1
+
+
+def test_the_class_that_a_running_function_has_defined_comes_first() -> None:
+    def defined(made: bytes = b"") -> Any:
+        @dataclass
+        class Here:
+            a: int
+
+        return decode(made) == Here(1) if made else encode(Here(1))
+
+    assert defined(defined()) is True
+
+
+def test_the_report_names_classes_that_only_this_process_can_find() -> None:
+    shade, twin, _, _, _, wrong = _local_instances()
+    registered = register(_local_class())
+    named = [Point(1), Color.RED, Node(name="a"), registered(1)]
+
+    found = encode_with_report({"a": [shade, (twin, shade)], "b": [wrong, *named]})
+
+    place = f"{__name__}:_local_instances.<locals>"
+    assert found.unnamed == (f"{place}.Shade", f"{place}.Twin")
 
 
 def test_a_model_that_is_not_known_shows_its_fields() -> None:

@@ -37,6 +37,7 @@
         │   └── SecretNotStoredError  a secret where it would be missed
         ├── StoredValueError          stored bytes that give no value
         │   ├── UnreadableValueError  (also a ValueError)
+        │   ├── RedactedValueError    part of what a body needs was left out
         │   └── UnregisteredTypeError (also a TypeError)
         │       └── PickleNotAllowedError
         └── UsageError                a magic's or a command's arguments
@@ -88,6 +89,7 @@ __all__ = [
     "NonDeterministicReplayError",
     "ParentCommand",
     "PickleNotAllowedError",
+    "RedactedValueError",
     "ReplayWarning",
     "ReplayedTaskError",
     "RunStopped",
@@ -694,6 +696,34 @@ class UnreadableValueError(StoredValueError, ValueError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), (self.why,), {})
+
+
+class RedactedValueError(StoredValueError):
+    """Part of a stored value was left out, and a body would have got a mark for it.
+
+    Attributes
+    ----------
+    paths : tuple of str
+        What was left out, in Python's syntax: ``input['token']``.
+    task : str
+        The task or workflow whose value it is, where known.
+    """
+
+    def __init__(self, paths: Sequence[str], *, task: str = "", hint: str = "") -> None:
+        self.paths: tuple[str, ...] = tuple(paths)
+        self.task = task
+        self.hint = hint
+        of = f" of {task!r}" if task else ""
+        more = len(self.paths) - 3
+        shown = ", ".join(self.paths[:3]) + (f" and {more} more" if more > 0 else "")
+        super().__init__(
+            f"{shown}{of} was left out when the thread was exported, and a body that "
+            f"needs it can't run here.\n{hint}"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        keywords = {"task": self.task, "hint": self.hint}
+        return _rebuild, (type(self), (self.paths,), keywords)
 
 
 class UnregisteredTypeError(StoredValueError, TypeError):

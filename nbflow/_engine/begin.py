@@ -29,7 +29,7 @@ from nbflow._engine.options import options_from
 from nbflow._engine.recorded import Recorded
 from nbflow._engine.run import Run, Settings, as_interrupt
 from nbflow._engine.state import DRAWN_KINDS, thread_of
-from nbflow._engine.stored import read_again
+from nbflow._engine.stored import hand_over, read_again
 from nbflow._engine.updates import Target, supersteps_of, write_updates
 from nbflow._events import RunResumed, RunStarted, RunSuperseded
 from nbflow._values import UNSET, Command, StateUpdate
@@ -368,7 +368,7 @@ def _forked(
 ) -> Ready:
     """Begin the run of an older checkpoint anew: same input, same `previous`."""
     log, watch = thread.log, thread.options.watch
-    given = serde.decode(before.input.data or b"")
+    given = _input_of(before, thread.saver)
     started = _started(thread.definition, thread.options, log, given, point)
     started = replace(started, input_key=before.input_key, source="fork")
     run = thread.run(log, Recorded(), started)
@@ -468,7 +468,9 @@ def _saved_by(
 
     def previous() -> Any:
         found = data()
-        return None if found is None else read_again(found, saver, workflow)
+        if found is None:
+            return None
+        return hand_over(found, saver, workflow, "previous")
 
     return previous
 
@@ -487,6 +489,10 @@ def _forked_at(
         return point.begun_seq if point is not None and point.kind == "input" else None
 
     return forked_at
+
+
+def _input_of(started: RunStarted, saver: BaseCheckpointSaver) -> Any:
+    return hand_over(started.input.data or b"", saver, started.workflow, "input")
 
 
 # More of the old run.
@@ -519,13 +525,14 @@ def _continued(
             return Settled(interrupts=pending)
     log = _log(saver, head.run_id, options)
     started = next(r.event for r in records if isinstance(r.event, RunStarted))
+    given = _input_of(started, saver)
     run = thread.run(log, recorded, started)
     options.watch.on_run(run)
     take_answers(run, answers, options.watch.by)
     reason: Literal["continue", "answer"]
     reason = "continue" if command is None else "answer"
     log.write(RunResumed(spec.name, code, reason, options.replay, options.watch.cell))
-    return Ready(run, serde.decode(started.input.data or b""))
+    return Ready(run, given)
 
 
 def _at_old_end(

@@ -10,6 +10,7 @@ from nbflow import serde
 from nbflow._engine.context import require
 from nbflow._engine.ids import question_id
 from nbflow._engine.schemas import checked, json_schema
+from nbflow._engine.stored import hand_over
 from nbflow._engine.trace import caller_line
 from nbflow._events import Answered, Interrupted
 from nbflow._values import Interrupt
@@ -98,7 +99,8 @@ def _answer(
         else:
             run.recorded.claim_answer(interrupt_id)
         if recorded is not None:
-            answer = serde.decode(recorded.value.data or b"")
+            data = recorded.value.data or b""
+            answer = hand_over(data, run.log.saver, context.scope.name, "answer")
             return checked(interrupt_id, answer, response_schema)
     except InvalidAnswerError as refused:
         run.refuse(refused)

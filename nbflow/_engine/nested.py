@@ -22,7 +22,7 @@ from nbflow._engine.interrupts import swallowed
 from nbflow._engine.log import NEXT_RUN
 from nbflow._engine.recorded import Missing
 from nbflow._engine.run import Failure
-from nbflow._engine.stored import read_again
+from nbflow._engine.stored import hand_over
 from nbflow._engine.usage import usage_of
 from nbflow._events import NestedSaved, TaskCalled, TaskDropped, UsageNoted
 from nbflow._values import FinalValue
@@ -261,4 +261,4 @@ def _previous(nested: Nested) -> Any:
         found = None if own else found or event.value.data
     if found is None:
         return None
-    return read_again(found, log.saver, nested.event.name)
+    return hand_over(found, log.saver, nested.event.name, "previous")

@@ -27,7 +27,7 @@ from nbflow._engine.ids import digest
 from nbflow._engine.lending import lend_place
 from nbflow._engine.pool import pool
 from nbflow._engine.recorded import Blocked, Diverged, Found, Missing
-from nbflow._engine.stored import read_again
+from nbflow._engine.stored import hand_over
 from nbflow._engine.trace import caller_line, error_text, user_trace
 from nbflow._events import (
     CodeSeen,
@@ -324,7 +324,7 @@ class Run(Ending):
         match found.outcome:
             case TaskFinished(result=result):
                 own = self._kept.get(found.call_id) is found.outcome
-                future.settle(self._read_again(result, event.name, own=own), None)
+                future.settle(self._handed_over(result, event.name, own=own), None)
             case TaskFailed(error=error, call_id=call_id):
                 failure: BaseException = serde.decode(error.data or b"")
                 self.note_failure(call_id, Failure(failure, future, event.parent_id))
@@ -332,11 +332,11 @@ class Run(Ending):
             case _:
                 assert_never(found.outcome)
 
-    def _read_again(self, result: Payload, task: str, *, own: bool) -> Any:
+    def _handed_over(self, result: Payload, task: str, *, own: bool) -> Any:
         data = result.data
         if data is None:
             return result.live
-        return read_again(data, self.log.saver, task, own=own)
+        return hand_over(data, self.log.saver, task, "result", own=own)
 
     # Running them.
 

@@ -147,7 +147,8 @@ def export_bundle(
         Names whose values are left out, wherever they stand as a key, as the name of
         an attribute or as a label of a frame, which is left out whole. Then the short
         texts of arguments are left out too; other texts are kept as they are: code,
-        and what errors say. A call whose result is not whole runs again.
+        and what errors say. A call whose result is not whole runs again; a run whose
+        input or answer is not can be looked at, and begun anew, but not continued.
 
     Returns
     -------

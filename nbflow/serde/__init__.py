@@ -8,6 +8,7 @@ such as NumPy are loaded only when one of their values is met.
 from nbflow.serde.codec import Opaque
 from nbflow.serde.codecs import register
 from nbflow.serde.fingerprint import fingerprint, fingerprint_exact
+from nbflow.serde.paths import redacted_paths
 from nbflow.serde.preview import preview
 from nbflow.serde.redact import Redacted, is_secret_name
 from nbflow.serde.streams import Content
@@ -25,5 +26,6 @@ __all__ = [
     "fingerprint_exact",
     "is_secret_name",
     "preview",
+    "redacted_paths",
     "register",
 ]

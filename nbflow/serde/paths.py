@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from nbflow.serde.codec import ATOMS, MAX_DEPTH, Codec
 from nbflow.serde.codecs import known
+from nbflow.serde.redact import Redacted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nbflow.serde.codec import Children, Step
 
-__all__ = ["innermost", "path_of", "secret_paths"]
+__all__ = ["innermost", "path_of", "redacted_paths", "secret_paths"]
 
 MAX_STEPS = 20
 """More steps than this are cut: nobody reads them."""
@@ -71,6 +72,18 @@ def secret_paths(value: Any, secrets: list[Any], root: str) -> tuple[str, ...]:
         return ()
     marks = set(map(id, secrets))
     found = _search(value, lambda item: id(item) in marks, ())
+    return tuple(dict.fromkeys(_spelled(steps, root) for steps in found)) or (root,)
+
+
+def redacted_paths(value: Any, root: str) -> tuple[str, ...]:
+    """Return the paths of the marks that stand in the place of secrets, in order.
+
+    Examples
+    --------
+    >>> redacted_paths({"user": "ann", "token": Redacted()}, "input")
+    ("input['token']",)
+    """
+    found = _search(value, lambda item: type(item) is Redacted, ())
     return tuple(dict.fromkeys(_spelled(steps, root) for steps in found)) or (root,)
 
 

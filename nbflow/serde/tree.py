@@ -19,6 +19,7 @@ from msgspec.msgpack import Decoder, Encoder, Ext
 
 from nbflow.errors import (
     PickleNotAllowedError,
+    RedactedValueError,
     StoredValueError,
     UnreadableValueError,
     UnregisteredTypeError,
@@ -315,7 +316,7 @@ class _Writing:
 
     def lower_attempt(self, attempt: Attempt, depth: int) -> Any:
         """Return a part if it can be stored, else the text in its place."""
-        noted = (self.secrets, self.streams, self.unnamed)
+        noted: tuple[list[Any], ...] = (self.secrets, self.streams, self.unnamed)
         before = [len(each) for each in noted]
         try:
             return self.lower(attempt.value, depth + 1)
@@ -344,7 +345,12 @@ def _made(make: Callable[[Any], Any], value: Any) -> Any:
 
 
 def decode(
-    data: bytes, *, opaque: bool = False, trusted: bool = True, pickles: bool = False
+    data: bytes,
+    *,
+    opaque: bool = False,
+    trusted: bool = True,
+    pickles: bool = False,
+    whole: bool = False,
 ) -> Any:
     """Return a fresh copy of the value that was stored.
 
@@ -364,6 +370,9 @@ def decode(
         Unpickle what was pickled, which runs whatever the bytes say. Only for bytes
         that this process made, or of a store that the reader trusts; never without
         `trusted`.
+    whole : bool, default False
+        Refuse a value of which something was left out, instead of putting `Redacted`
+        in its place.
 
     Returns
     -------
@@ -376,6 +385,8 @@ def decode(
         If a value's class is not known; it names the line to add.
     PickleNotAllowedError
         If it is a pickle, and `pickles` is False.
+    RedactedValueError
+        If it is not whole, and has to be.
     UnreadableValueError
         If the bytes are not a stored value. All of these are a `StoredValueError`,
         and no bytes give another error.
@@ -385,7 +396,7 @@ def decode(
     >>> decode(encode({1, 2}))
     {1, 2}
     """
-    return _READINGS[opaque, trusted, pickles].read(data)
+    return _READINGS[opaque, trusted, pickles, whole].read(data)
 
 
 class _Depth(threading.local):
@@ -404,10 +415,13 @@ _depth = _Depth()
 class _Reading:
     """One way to read stored bytes: what to do about classes."""
 
-    def __init__(self, *, opaque: bool, trusted: bool, pickles: bool) -> None:
+    def __init__(
+        self, *, opaque: bool, trusted: bool, pickles: bool, whole: bool
+    ) -> None:
         self.opaque = opaque
         self.trusted = trusted
         self.pickles = pickles and trusted
+        self.whole = whole
         self.unpack = Decoder(ext_hook=self.extension).decode
 
     def read(self, data: bytes) -> Any:
@@ -466,6 +480,8 @@ class _Reading:
         """Return the value of a codec's parts."""
         if codec.code == PICKLED:
             return self.unpickled(parts)
+        if codec.code == REDACTED and self.whole:
+            raise RedactedValueError(("part of it",))
         if codec.own_store_only and not self.trusted:
             return self.unknown(codec.types[0], parts)
         try:
@@ -522,6 +538,6 @@ class _Reading:
 
 
 _READINGS = {
-    ways: _Reading(opaque=ways[0], trusted=ways[1], pickles=ways[2])
-    for ways in product((False, True), repeat=3)
+    ways: _Reading(opaque=ways[0], trusted=ways[1], pickles=ways[2], whole=ways[3])
+    for ways in product((False, True), repeat=4)
 }

@@ -121,7 +121,7 @@ def test_a_body_gets_none_that_is_not_known_and_the_error_says_what_to_do(
         made.flow.invoke(Command(resume="yes"), config)
     monkeypatch.setitem(registry._unnamed, tag, made.row)
 
-    assert made.flow.invoke(None, config) == made.row(1)
+    assert made.flow.invoke(Command(resume="yes"), config) == made.row(1)
     assert made.ran == [1]
 
 

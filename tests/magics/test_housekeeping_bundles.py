@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import nbflow
-from nbflow.errors import InvalidBundleError, WorkflowPaused
+from nbflow.errors import InvalidBundleError, RedactedValueError, WorkflowPaused
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +75,22 @@ def test_a_redacted_export_holds_no_secret(paused: Any, tmp_path: Path) -> None:
     )
     assert b"canary-44" not in records[0].event.input.data
     assert b"bees" in records[0].event.input.data
+
+
+def test_a_line_that_continues_a_run_without_its_whole_input_says_what_is_missing(
+    paused: Any, tmp_path: Path
+) -> None:
+    paused.run(f"%workflow export essay {tmp_path / 'essay.zip'} --redact")
+    paused.run(f"%workflow import {tmp_path / 'essay.zip'} -t copy")
+
+    with pytest.raises(RedactedValueError) as caught:
+        paused.run('%workflow resume copy "yes" --no-panel')
+
+    first, second = caught.value._render_traceback_()
+    assert "input['api_key'] of 'essay' was left out" in first
+    assert second == "Begin a new run of the thread with the whole input."
+    assert paused.names["calls"] == ["bees"]
+    assert "copy" in repr(paused.run("%workflow pending"))
 
 
 def test_the_doctor_says_in_words_what_it_found(paused: Any) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import struct
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.msgpack import Ext
 from msgspec.msgpack import encode as pack
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
+from nbflow.errors import RedactedValueError
 from nbflow.serde import (
     Redacted,
     decode,
@@ -20,7 +24,9 @@ from nbflow.serde import (
     fingerprint_exact,
     is_secret_name,
     preview,
+    redacted_paths,
 )
+from nbflow.serde.foreign import without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +72,46 @@ def test_a_redacted_secret_comes_back_as_a_mark() -> None:
     assert back.user == "ann"
     assert back.password == Redacted("pydantic.types.SecretStr")
     assert encode_with_report(back, root="result").secrets == ("result.password",)
+
+
+def test_a_value_that_is_not_whole_is_refused_where_it_has_to_be() -> None:
+    login = Login(user="ann", password=SecretStr(CANARY))
+
+    with pytest.raises(RedactedValueError):
+        decode(encode([{"in": (login,)}]), whole=True)
+
+    assert decode(encode([{"in": ("ann",)}]), whole=True) == [{"in": ("ann",)}]
+
+
+NAMES = st.sampled_from(["a", "token", "apiToken", "tokens"])
+NAMED = st.recursive(
+    st.integers() | st.text(max_size=3),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.lists(inner, max_size=3).map(tuple),
+        st.dictionaries(NAMES, inner, max_size=3),
+        st.dictionaries(NAMES, inner, max_size=3).map(OrderedDict),
+        st.dictionaries(NAMES | st.tuples(NAMES), inner, max_size=3),
+        st.builds(ValueError, inner),
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(NAMED)
+def test_a_value_is_whole_just_where_no_secret_name_stands_in_it(value: Any) -> None:
+    data = encode(value)
+
+    shared = without_secrets(data, frozenset({"token"}))
+
+    if shared is data:
+        assert repr(decode(data, whole=True)) == repr(value)
+        return
+    with pytest.raises(RedactedValueError):
+        decode(shared, whole=True)
+    paths = redacted_paths(decode(shared), "value")
+    assert all(path.rstrip("']").lower().endswith("token") for path in paths)
 
 
 def test_a_value_without_secrets_reports_none() -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import tracemalloc
+from collections import OrderedDict, deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -23,7 +24,7 @@ from hypothesis import strategies as st
 from msgspec.msgpack import Ext, encode
 
 from nbflow.errors import StoredValueError, UnreadableValueError
-from nbflow.serde import decode, preview
+from nbflow.serde import Redacted, decode, preview
 from nbflow.serde import encode as stored
 from nbflow.serde.codecs import BY_CODE
 from nbflow.serde.foreign import without_secrets
@@ -65,12 +66,12 @@ def harmless() -> Iterator[None]:
     assert time.process_time() - begun < SECONDS
 
 
-def read(data: bytes, *, opaque: bool, trusted: bool) -> None:
+def read(data: bytes, *, opaque: bool, trusted: bool, whole: bool = False) -> None:
     """Read bytes and look for names in them; any other error gets out."""
     with suppress(UnreadableValueError):
         without_secrets(data, SECRET_NAMES)
     try:
-        value = decode(data, opaque=opaque, trusted=trusted)
+        value = decode(data, opaque=opaque, trusted=trusted, whole=whole)
     except StoredValueError:
         return
     preview(value)
@@ -82,6 +83,17 @@ class Point:
 
     x: Any
     y: int = 0
+
+
+def _local() -> Any:
+    @dataclass
+    class Here:
+        x: Any
+
+    return Here
+
+
+HERE: Final = _local()
 
 
 def _array(items: list[int]) -> np.ndarray[Any, Any]:
@@ -104,6 +116,7 @@ small = st.lists(st.integers(-9, 9), max_size=4)
 atoms = st.one_of(
     st.none() | st.booleans() | numbers | st.text(max_size=8) | st.binary(max_size=8),
     times,
+    st.just(Redacted("a.Secret")),
     st.just(UUID(int=1)),
     st.builds(_error, st.text(max_size=4)),
     small.map(_array),
@@ -119,12 +132,16 @@ values = st.recursive(
         st.sets(st.integers() | st.text(max_size=3), max_size=3),
         st.dictionaries(st.text(max_size=3) | st.integers(-3, 3), inner, max_size=3),
         st.builds(Point, inner),
+        st.builds(HERE, inner),
+        st.lists(inner, max_size=3).map(deque),
+        st.dictionaries(st.tuples(st.integers(-3, 3)), inner, max_size=3),
+        st.dictionaries(st.text(max_size=3), inner, max_size=3).map(OrderedDict),
     ),
     max_leaves=6,
 )
 places = st.floats(0, 1, exclude_max=True)
 cuts = st.tuples(places, st.integers(0, 4), st.binary(max_size=6))
-flags = {"opaque": st.booleans(), "trusted": st.booleans()}
+flags = {name: st.booleans() for name in ("opaque", "trusted", "whole")}
 bounded = settings(
     deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
@@ -150,7 +167,12 @@ def test_what_is_watched_would_notice() -> None:
 @settings(bounded, max_examples=120)
 @given(value=values, changes=st.lists(cuts, min_size=1, max_size=4), **flags)
 def test_a_stored_value_that_was_altered_is_harmless(
-    value: Any, changes: list[tuple[float, int, bytes]], *, opaque: bool, trusted: bool
+    value: Any,
+    changes: list[tuple[float, int, bytes]],
+    *,
+    opaque: bool,
+    trusted: bool,
+    whole: bool,
 ) -> None:
     data = stored(value)
     for place, removed, added in changes:
@@ -158,20 +180,20 @@ def test_a_stored_value_that_was_altered_is_harmless(
         data = data[:at] + added + data[at + removed :]
 
     with harmless():
-        read(data, opaque=opaque, trusted=trusted)
+        read(data, opaque=opaque, trusted=trusted, whole=whole)
 
 
 @settings(bounded, max_examples=80)
 @given(parts=st.lists(values, min_size=2, max_size=3), order=st.randoms(), **flags)
 def test_pieces_of_stored_values_put_together_are_harmless(
-    parts: list[Any], order: Any, *, opaque: bool, trusted: bool
+    parts: list[Any], order: Any, *, opaque: bool, trusted: bool, whole: bool
 ) -> None:
     pieces = [stored(part) for part in parts]
     halves = [half for p in pieces for half in (p[: len(p) // 2], p[len(p) // 2 :])]
     order.shuffle(halves)
 
     with harmless():
-        read(b"".join(halves), opaque=opaque, trusted=trusted)
+        read(b"".join(halves), opaque=opaque, trusted=trusted, whole=whole)
 
 
 HUGE: Final = b"\xff\xff\xff\xff"
@@ -195,6 +217,7 @@ HEADS: Final = [b"\xc6", b"\xc9", b"\xdb", b"\xdd", b"\xdf"]  # bytes ext str li
     levels=300,
     opaque=True,
     trusted=False,
+    whole=False,
 )
 def test_lengths_that_lie_and_deep_nesting_cost_little(
     code: int,
@@ -205,6 +228,7 @@ def test_lengths_that_lie_and_deep_nesting_cost_little(
     *,
     opaque: bool,
     trusted: bool,
+    whole: bool,
 ) -> None:
     data = head + length + rest
     for level in range(levels):
@@ -212,7 +236,7 @@ def test_lengths_that_lie_and_deep_nesting_cost_little(
     tracemalloc.start()
     try:
         with harmless():
-            read(data, opaque=opaque, trusted=trusted)
+            read(data, opaque=opaque, trusted=trusted, whole=whole)
         _, peak_bytes = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

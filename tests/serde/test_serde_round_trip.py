@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import enum
 import ipaddress
 import math
 import re
 import struct
 from collections import Counter, OrderedDict, defaultdict, deque
+from copy import copy
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -95,6 +99,11 @@ EXAMPLES: list[Any] = [
 ]
 
 
+def vars_of(value: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass, as they are."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
+
+
 def same(one: Any, other: Any) -> bool:
     """Say whether two values are equal and of the same types all the way down."""
     if type(one) is not type(other):
@@ -111,8 +120,8 @@ def same(one: Any, other: Any) -> bool:
         return same(list(one.items()), list(other.items()))
     if isinstance(one, list | tuple | deque):
         return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, Interrupt):
-        return same(one.value, other.value) and one.id == other.id
+    if is_dataclass(one):
+        return same(vars_of(one), vars_of(other))
     if isinstance(one, complex):
         return same((one.real, one.imag), (other.real, other.imag))
     return bool(one == other)
@@ -135,6 +144,27 @@ def test_a_value_and_its_copy_have_one_fingerprint(value: Any) -> None:
     assert fingerprint_exact(value) is not None
 
 
+SAME_HASH = 2**61 - 1
+"""Whole numbers that differ by it have one hash."""
+
+
+def _local() -> tuple[Any, Any, Any]:
+    @dataclass(frozen=True)
+    class Held:
+        value: Any
+
+    class Shade(enum.Enum):
+        DARK = "d"
+        LIGHT = (1, 2)
+
+    class Pair(NamedTuple):
+        left: Any
+        right: Any = ()
+
+    return Held, Shade, Pair
+
+
+HELD, SHADE, PAIR = _local()
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=8)
 KEYS = st.recursive(
     st.none()
@@ -144,8 +174,15 @@ KEYS = st.recursive(
     | st.binary(max_size=8)
     | st.decimals(allow_nan=False)
     | st.uuids()
-    | st.dates(),
-    lambda keys: st.tuples(keys, keys) | st.frozensets(keys, max_size=3),
+    | st.dates()
+    | st.integers(-4, 4).map(lambda n: n * SAME_HASH)
+    | st.sampled_from(SHADE),
+    lambda keys: (
+        st.tuples(keys, keys)
+        | st.frozensets(keys, max_size=3)
+        | st.builds(HELD, keys)
+        | st.builds(PAIR, keys, keys)
+    ),
     max_leaves=4,
 )
 LEAVES = (
@@ -158,6 +195,11 @@ LEAVES = (
     | st.times(timezones=st.none() | st.just(UTC))
     | st.timedeltas()
     | st.binary(max_size=8).map(bytearray)
+    | st.builds(range, st.integers(-9, 9), st.integers(-9, 9))
+    | st.builds(slice, st.integers(-9, 9))
+    | st.builds(PurePosixPath, st.text("ab/.", max_size=4))
+    | st.dictionaries(KEYS, st.integers(), max_size=3).map(Counter)
+    | st.sampled_from([[], (), {}, set(), frozenset(), deque(), bytearray()]).map(copy)
 )
 VALUES = st.recursive(
     LEAVES,
@@ -169,7 +211,10 @@ VALUES = st.recursive(
         | st.sets(KEYS, max_size=4)
         | st.lists(values, max_size=4).map(deque)
         | st.dictionaries(KEYS, values, max_size=4).map(OrderedDict)
+        | st.dictionaries(KEYS, values, max_size=4).map(partial(defaultdict, list))
         | st.builds(Interrupt, values, TEXTS)
+        | st.builds(HELD, values)
+        | st.builds(PAIR, values, values)
     ),
     max_leaves=12,
 )

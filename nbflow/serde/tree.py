@@ -204,6 +204,8 @@ def _encode(value: Any, root: str) -> Encoded:
         # It changed size meanwhile, or is longer than MessagePack can say.
         why, cause = str(error), error
     else:
+        if not (writing.secrets or writing.streams or writing.unnamed):
+            return Encoded(tree)
         secrets = secret_paths(value, writing.secrets, root)
         unnamed = tuple(dict.fromkeys(writing.unnamed))
         return Encoded(tree, secrets, tuple(writing.streams), unnamed)

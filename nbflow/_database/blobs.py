@@ -18,7 +18,7 @@ from io import BytesIO
 from itertools import count
 from pathlib import Path
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakValueDictionary
 
 import zstandard
@@ -26,11 +26,13 @@ import zstandard
 from nbflow._database.files import sync_folder, unusable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from nbflow.serde import Content
 
 __all__ = ["Blob", "BlobLostError", "Blobs", "blob_folder"]
+
+_Key = TypeVar("_Key")
 
 _REFERENCE: Final = Struct(">32sQ")
 _SUFFIX: Final = ".zst"
@@ -187,12 +189,12 @@ class Blobs:
 
     def sizes(self) -> dict[bytes, int]:
         """Return how many bytes each stored value takes on the disk, by digest."""
-        return {digest: file.stat().st_size for digest, file in self._files()}
+        return _sizes(self._files())
 
     def unfinished(self) -> dict[Path, int]:
         """Return the bytes of files that a process left which was killed meanwhile."""
-        left = [file for file in self._parts() if file.name not in self._writing]
-        return {file: file.stat().st_size for file in left}
+        parts = ((part, part) for part in self._parts())
+        return _sizes(found for found in parts if found[0].name not in self._writing)
 
     def sweep(self, live: Callable[[], Collection[bytes]]) -> int:
         """Delete every value that nothing refers to, and return the bytes freed.
@@ -291,6 +293,14 @@ def _write_part(part: Path, content: Content) -> tuple[bytes, int]:
         with compressed:
             content(take)
     return digest.digest(), size
+
+
+def _sizes(files: Iterable[tuple[_Key, Path]]) -> dict[_Key, int]:
+    found: dict[_Key, int] = {}
+    for key, file in files:
+        with suppress(FileNotFoundError):  # It was named or swept meanwhile.
+            found[key] = file.stat().st_size
+    return found
 
 
 def _sync(part: Path) -> None:

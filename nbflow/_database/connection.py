@@ -273,7 +273,9 @@ class Appender:
         self._names.sync_log()
 
     def close(self) -> None:
-        """Let go of the cursor."""
+        """Let go of the cursor; a second call does nothing."""
+        if self not in _live:
+            return
         _live.discard(self)
         with suppress(duckdb.Error):  # As in Connection.close.
             del self._buffer

@@ -66,14 +66,16 @@ class Database:
         self.path = path
         self.payloads: Payloads = Payloads(path, LogPast(self))
         self._users = 1
-        self._ended = threading.Event()
+        # Held while the file is open. Not an Event: see `Told`.
+        self._in_use = threading.Lock()
+        self._in_use.acquire()
         self._is_ending = False
         prepare_folder(path)
-        is_there = refuse_other_formats(path)
+        refuse_other_formats(path)
         self._lock = FileLock(path, holder)
         with ExitStack() as undone:
             undone.callback(self._lock.release)
-            self._connection, mark = _open(path, is_there=is_there)
+            self._connection, mark = _open(path)
             undone.callback(self._connection.close, untouched=True)
             self._mark_file = _marked(path, mark)
             undone.callback(self._mark_file.close)
@@ -107,7 +109,8 @@ class Database:
 
     def wait_until_ended(self) -> None:
         """Return when the file is closed and its lock let go."""
-        self._ended.wait()
+        with self._in_use:
+            pass
 
     # The writer's owner.
 
@@ -121,10 +124,8 @@ class Database:
     def end(self, cause: BaseException | None) -> None:
         """Close the file and let go of its lock."""
         self._is_ending = True
-        with (
-            ExitStack() as last
-        ):  # Whatever fails, those who wait for the end are told.
-            last.callback(self._ended.set)
+        with ExitStack() as last:  # Whatever fails, nobody waits for ever.
+            last.callback(self._in_use.release)
             last.callback(_registry.forget, self.path)
             last.callback(self._lock.release)
             last.callback(self._mark_file.close)
@@ -136,7 +137,7 @@ class Database:
 
     def disown(self) -> None:
         """Make everything here refuse, in a forked child."""
-        self._lock.release()
+        self._lock.disown()
         self._mark_file.close(is_ours=False)
         self.writer.disown(FORKED.format(path=self.path))
 
@@ -223,17 +224,17 @@ def _open_as_another(path: str) -> Database | None:
     return None
 
 
-def _open(path: str, *, is_there: bool) -> tuple[Connection, Mark]:
+def _open(path: str) -> tuple[Connection, Mark]:
     try:
         remove_leftovers(path)
-        if not is_there:
+        if not refuse_other_formats(path):  # With the lock: another may have made it.
             _make_file(path)
         try:
             return _open_file(path, read_mark(path))
         except StoreDamagedError as error:
             if is_open_here(path) or not _is_mended(path, error):
                 raise
-        return _open(path, is_there=True)
+        return _open(path)
     except StoreError:
         raise  # Some of ours are OSErrors too.
     except OSError as error:

@@ -101,11 +101,17 @@ class FileLock:
             raise unusable(path, error) from error
 
     def release(self) -> None:
-        """Let go; a second call does nothing.
+        """Let go; a second call does nothing."""
+        # Closing is not enough: a child that was forked at this moment, by whatever
+        # thread, has the file open until it becomes another program.
+        try:
+            if self._file is not None and fcntl is not None:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+        finally:
+            self.disown()
 
-        In a forked child this closes the child's half and leaves the lock to its
-        parent.
-        """
+    def disown(self) -> None:
+        """Close the file; a forked child leaves the lock to its parent so."""
         file, self._file = self._file, None
         if file is not None:
             os.close(file)

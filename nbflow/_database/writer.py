@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import count
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
@@ -223,8 +223,9 @@ class Writer:
                 "An append's callback runs on the thread that writes, and can't wait "
                 "for it. Read the store in another thread."
             )
-        self.check()
+        self.check()  # Without the lock, as in append.
         with self._lock:
+            self.check()
             if not self._queue and not self._taken:
                 return
         done = Told()
@@ -281,7 +282,8 @@ class Writer:
     def release(self) -> None:
         """Write what is queued, let one user go, and return when that is done.
 
-        One that can't write any more is closed by its thread: then its end is awaited.
+        Where the file is closed with that, or because it can't be written any more,
+        the thread has ended too.
         """
         done = Told()
         try:
@@ -290,11 +292,12 @@ class Writer:
                 self.check()
                 self._bell.put(done)
         except StoreClosedError:
-            if not self.is_own_thread():
-                self._thread.join()
+            done.tell()
+        if self.is_own_thread():
             return
-        if not self.is_own_thread():
-            done.wait()
+        done.wait()
+        if self.is_closed:
+            self._thread.join()
 
     def release_later(self) -> None:
         """Let one user go soon; a finalizer may call this."""
@@ -322,32 +325,37 @@ class Writer:
 
     def _run(self) -> None:
         cause: BaseException | None = None
-        leaving: list[Told] = []
-        try:
-            self._serve(leaving)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait are told
-            cause = error
-        try:
-            self._end(cause)
-        finally:
-            for done in leaving:
-                done.tell()
+        with ExitStack() as at_last:  # Whatever fails, nobody waits for ever.
+            try:
+                self._serve(at_last)
+                self._refuse(None)
+                self._drain()  # What came until then.
+            except BaseException as error:  # noqa: BLE001 - whatever it is, those who wait are told
+                cause = error
+            self._refuse(cause)
+            at_last.callback(self._answer_all)
+            at_last.callback(self._owner.end, cause)
+            at_last.callback(self._appender.close)
 
-    def _serve(self, leaving: list[Told]) -> None:
+    def _serve(self, at_last: ExitStack) -> None:
         while True:
             rung = self._wait()
-            self._drain()
+            try:
+                self._drain()
+            except BaseException:
+                self._bell.put(rung)  # Who waits for it is answered with the others.
+                raise
             if rung is None:
                 return
             if isinstance(rung, _Errand):
-                self._run_errand(rung)
+                self._run_errand(rung, at_last)
             if isinstance(rung, Told):
-                leaving.append(rung)
                 if self._owner.leave():
+                    at_last.callback(rung.tell)
                     return
-                leaving.pop().tell()
+                rung.tell()
 
-    def _run_errand(self, errand: _Errand) -> None:
+    def _run_errand(self, errand: _Errand, at_last: ExitStack) -> None:
         place = Place(self._seq, self._mark.generation)
         failure: BaseException | None = None
         self._appender.close()
@@ -359,7 +367,7 @@ class Writer:
             self._appender = self._connection.appender("log")
             self._mark = audit(self._connection, self._path, None)
         except BaseException as error:
-            errand.done.tell(failure or error)
+            at_last.callback(errand.done.tell, failure or error)
             raise
         # It may have failed when the file had been exchanged already.
         if self._mark.generation != place.generation:
@@ -449,21 +457,18 @@ class Writer:
         if self._connection.checkpoint():
             self._commits = 0
 
-    def _end(self, cause: BaseException | None) -> None:
+    def _refuse(self, cause: BaseException | None) -> None:
         with self._lock:
             self._cause = cause
             self._refusal = self._farewell(cause)
+
+    def _answer_all(self) -> None:
+        with self._lock:
             refused = [*self._taken, *self._queue]
             self._taken.clear()
             self._queue.clear()
-        try:
-            self._appender.close()
-            self._owner.end(cause)
-        finally:  # Whatever failed, nobody waits for what does not come.
-            self._refuse(refused, self._refusal)
-
-    def _refuse(self, groups: Sequence[_Group], why: str) -> None:
-        for group in groups:
+            why = self._refusal or ""
+        for group in refused:
             self._tell(group.on_durable, self._refused(why))
         with suppress(Empty):
             while True:

@@ -20,7 +20,7 @@ from nbflow.errors import StoreDamagedError, StoreUnavailableError
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     RunChild = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -316,6 +316,47 @@ def test_a_sweep_leaves_what_is_on_its_way(path: Path) -> None:
     del held
     assert blobs.sweep(set)
     assert files_of(path) == []
+
+
+def test_a_sweep_bears_a_value_that_gets_its_name_while_it_looks(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = Blobs(str(path))
+    held: list[Blob] = []
+    parts = Blobs._parts
+
+    def listed_before(self: Blobs) -> Iterator[Path]:
+        def content(sink: Callable[[bytes], object]) -> None:
+            sink(LARGE)
+            found.extend(parts(self))
+
+        found: list[Path] = []
+        held.append(self.write(content))
+        return iter(found)
+
+    monkeypatch.setattr(Blobs, "_parts", listed_before)
+
+    assert blobs.sweep(set) == 0
+    assert blobs.read(held[0]) == LARGE
+
+
+def test_values_that_are_swept_while_they_are_counted_are_left_out(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = Blobs(str(path))
+    blobs.write(lambda sink: sink(LARGE))
+    files = Blobs._files
+
+    def listed_before(self: Blobs) -> list[tuple[bytes, Path]]:
+        found = list(files(self))
+        with monkeypatch.context() as patched:
+            patched.setattr(Blobs, "_files", files)
+            self.sweep(set)
+        return found
+
+    monkeypatch.setattr(Blobs, "_files", listed_before)
+
+    assert blobs.sizes() == {}
 
 
 def test_a_sweep_reads_what_is_live_after_it_looked(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import duckdb
 import pytest
 
 from nbflow._database import database, schema
+from nbflow._database.files import FileLock
 from nbflow._database.schema import Migration
 from nbflow.checkpoint.duckdb import DuckDBSaver
 from nbflow.errors import (
@@ -24,7 +26,6 @@ from nbflow.errors import (
 )
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -416,6 +417,41 @@ def test_a_closed_store_can_be_opened_by_another_process(
     child = run_child("print(len(DuckDBSaver(sys.argv[1]).read('t')))", path)
 
     assert (child.stdout, child.stderr) == ("1\n", "")
+
+
+def test_a_store_that_another_process_makes_at_this_moment_keeps_its_rows(
+    path: Path,
+    run_child: Callable[..., subprocess.CompletedProcess[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lock(path: str, holder: str) -> FileLock:
+        made = run_child("DuckDBSaver(sys.argv[1]).commit([written('t', '')])", path)
+        assert made.stderr == ""
+        return FileLock(path, holder)
+
+    monkeypatch.setattr(database, "FileLock", lock)
+
+    with DuckDBSaver(path) as saver:
+        assert len(saver.read("t")) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no process is forked there")
+def test_a_process_that_is_being_begun_keeps_no_store_from_being_opened_again(
+    path: Path,
+) -> None:
+    saver = DuckDBSaver(path)
+    lock = saver._database._lock._file
+    assert lock is not None
+
+    # As one has all files open until it becomes another program.
+    with subprocess.Popen(
+        [sys.executable, "-c", "import sys; sys.stdin.read()"],
+        stdin=subprocess.PIPE,
+        pass_fds=[lock],
+    ):
+        saver.close()
+
+        DuckDBSaver(path).close()
 
 
 def test_the_lock_stays_while_one_of_two_savers_is_open(

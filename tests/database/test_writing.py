@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nbflow._database import compact as compaction
 from nbflow._database import database, writer
+from nbflow._database.connection import Connection
 from nbflow._database.integrity import MarkFile
+from nbflow._database.rows import pack
 from nbflow.checkpoint.duckdb import DuckDBSaver
 from nbflow.errors import StoreClosedError, StoreError, StoreUnavailableError
 
@@ -28,28 +31,38 @@ if TYPE_CHECKING:
 def test_what_waits_together_is_committed_together(
     path: Path, written: Callable[..., Record]
 ) -> None:
+    may_write = threading.Event()
+
+    def wait(_: BaseException | None) -> None:
+        may_write.wait()
+
     with DuckDBSaver(path) as saver, ThreadPoolExecutor(32) as pool:
-        list(pool.map(lambda _: saver.commit([written("t")]), range(640)))
+        saver.append([written("t")], wait)
+        waiting = [pool.submit(saver.commit, [written("t")]) for _ in range(32)]
+        while len(saver._database.writer._queue) < 32:
+            time.sleep(0.001)
+        may_write.set()
+        for each in waiting:
+            each.result()
 
         commits = saver._database.writer._commits
 
-    assert commits < 320
+    assert commits == 2
 
 
 def test_what_nobody_waits_for_waits_for_company(
     path: Path, written: Callable[..., Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "LINGER_SECONDS", 0.5)
+    monkeypatch.setattr(writer, "LINGER_SECONDS", 60)
 
     with DuckDBSaver(path) as saver:
         for _ in range(20):
             saver.append([written("t")])
-            time.sleep(0.005)
         saver.commit([])
 
         commits = saver._database.writer._commits
 
-    assert commits < 5
+    assert commits == 1
 
 
 def test_company_is_not_waited_for_once_somebody_waits(
@@ -254,8 +267,8 @@ def ending(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     may_end.set()
 
 
-def failed(path: Path, written: Callable[..., Record]) -> DuckDBSaver:
-    """Return a saver whose file has just failed, and is not yet closed."""
+def failing(path: Path, written: Callable[..., Record]) -> DuckDBSaver:
+    """Return a saver whose file has no room for one more row."""
     saver = DuckDBSaver(path)
     saver.commit([written("t", "first")])
 
@@ -263,6 +276,12 @@ def failed(path: Path, written: Callable[..., Record]) -> DuckDBSaver:
         raise StoreUnavailableError("no space left on device")
 
     saver._database.writer._appender.append = fail  # type: ignore[assignment, method-assign]
+    return saver
+
+
+def failed(path: Path, written: Callable[..., Record]) -> DuckDBSaver:
+    """Return a saver whose file has just failed, and is not yet closed."""
+    saver = failing(path, written)
     saver.append([written("t", "lost")])
     while not saver.is_closed:
         time.sleep(0.001)
@@ -303,6 +322,92 @@ def test_closing_a_store_that_has_just_failed_returns_when_the_file_is_free(
     assert str(path) not in database._registry.open
 
 
+def test_closing_a_store_that_can_not_write_what_is_queued_comes_to_an_end(
+    path: Path, written: Callable[..., Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "LINGER_SECONDS", 60)  # The closing comes first.
+    saver = failing(path, written)
+    saver.append([written("t", "lost")])
+
+    saver.close()
+
+    with DuckDBSaver(path) as again:
+        assert len(again.read("t")) == 1
+
+
+def test_who_compacts_a_store_that_can_not_write_what_is_queued_is_told(
+    path: Path, written: Callable[..., Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "LINGER_SECONDS", 60)  # The compaction comes first.
+    saver = failing(path, written)
+    saver.append([written("t", "lost")])
+
+    with pytest.raises(StoreClosedError, match="no space left on device"):
+        saver.compact()
+
+    saver.close()
+
+
+def test_who_compacts_a_store_that_does_not_open_again_is_told_when_it_is_closed(
+    path: Path, written: Callable[..., Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saver = DuckDBSaver(path)
+    saver.commit([written("t")])
+
+    def fail(_: object) -> None:
+        raise StoreUnavailableError("no more handles")
+
+    with monkeypatch.context() as patched:
+
+        def swap(*_: object) -> None:
+            patched.setattr(Connection, "_connected", fail)
+
+        patched.setattr(compaction, "_swap", swap)
+        with pytest.raises(StoreUnavailableError, match="no more handles"):
+            saver.compact()
+
+        assert str(path) not in database._registry.open
+
+
+def test_what_is_appended_while_the_last_user_leaves_is_written(
+    path: Path, written: Callable[..., Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saver = DuckDBSaver(path)
+    leave = database.Database.leave
+
+    def late(self: database.Database) -> bool:
+        saver._database.writer.append([pack(written("t", "late"))], None)
+        return leave(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(database.Database, "leave", late)
+        saver.close()
+
+    with DuckDBSaver(path) as again:
+        assert len(again.read("t")) == 1
+
+
+def test_a_flush_that_meets_the_failure_says_so(
+    path: Path, written: Callable[..., Record], ending: threading.Event
+) -> None:
+    saver = failing(path, written)
+    check, is_first = saver._database.writer.check, iter([True])
+
+    def and_then_it_fails() -> None:
+        check()
+        if next(is_first, False):
+            saver._database.writer.append([pack(written("t", "lost"))], None)
+            while not saver.is_closed:
+                time.sleep(0.001)
+
+    saver._database.writer.check = and_then_it_fails  # type: ignore[method-assign]
+    with pytest.raises(StoreClosedError, match="no space left on device"):
+        saver._database.writer.flush()
+
+    ending.set()
+    saver.close()
+
+
 def test_what_fails_at_a_stores_end_keeps_nobody_waiting(
     path: Path, written: Callable[..., Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,7 +423,6 @@ def test_what_fails_at_a_stores_end_keeps_nobody_waiting(
         patched.setattr(threading, "excepthook", seen.append)
         patched.setattr(MarkFile, "close", fail)
         saver.close()
-        saver._database.writer._thread.join()
 
     assert [str(args.exc_value) for args in seen] == ["[Errno 5] the disk is gone"]
     with DuckDBSaver(path) as again:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from contextlib import suppress
+from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from nbflow._engine import clock
 from nbflow._engine.context import RunContext, Scope, enter
 from nbflow._engine.inject import injected
 from nbflow._engine.interrupts import of_group, swallowed
+from nbflow._engine.loops import call_soon
 from nbflow._engine.retry import policy_for, wait_before
 from nbflow._engine.timeouts import await_in_time, call_in_time
 from nbflow._engine.trace import error_text
@@ -83,19 +84,21 @@ async def perform_async(run: Run, call: Call) -> None:
         if attempts.scope.asked:
             swallowed(attempts.scope)
     except asyncio.CancelledError as cancelled:
-        error = cancelled if run.stopping is None else RunStopped(run.stopping)
+        error = _signal(run, cancelled)
     except BaseException as raised:  # noqa: BLE001 - the user's, handed on by the future
         error = raised
     finally:
         run.ended(call, attempts.scope)
+    event = None
     try:
         event = _end(run, call, attempts.scope, value, error)
+        written = None if event is None else _written(run, event)
         if call.cached is not None and isinstance(event, TaskFinished):
             await call.cached.akeep(value)
-        if event is not None and run.log.waits:
-            await _committed(run, event)
-        elif event is not None:
-            run.log.write(event)
+        if written is not None:
+            await written
+    except asyncio.CancelledError as cancelled:  # What has ended is in the log.
+        value, error = None, _signal(run, cancelled)
     except Exception as broken:  # noqa: BLE001 - the store's, or a value it can't take
         event, (value, error) = None, _unstored(run, call, error, broken)
     run.settle(call, value, error, event)
@@ -234,10 +237,7 @@ class Attempts:
             asyncio.Event(),
         )
 
-        def wake() -> None:
-            with suppress(RuntimeError):  # the loop was closed meanwhile
-                loop.call_soon_threadsafe(woken.set)
-
+        wake = partial(call_soon, loop, woken.set)
         run.when_held(wake)
         waits = {
             loop.create_task(clock.in_use().sleep(delay)),
@@ -326,7 +326,17 @@ def _end(
     return failed if usage is None else replace(failed, usage=usage)
 
 
-async def _committed(run: Run, event: TaskFinished | TaskFailed | TaskDropped) -> None:
+def _signal(run: Run, cancelled: asyncio.CancelledError) -> BaseException:
+    return cancelled if run.stopping is None else RunStopped(run.stopping)
+
+
+def _written(
+    run: Run, event: TaskFinished | TaskFailed | TaskDropped
+) -> asyncio.Future[None] | None:
+    """Write a call's outcome; return what it has to be waited for, if it has to."""
+    if not run.log.waits:
+        run.log.write(event)
+        return None
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 
@@ -338,8 +348,8 @@ async def _committed(run: Run, event: TaskFinished | TaskFailed | TaskDropped) -
         else:
             done.set_exception(error)
 
-    run.log.commit_later(event, lambda error: loop.call_soon_threadsafe(settle, error))
-    await asyncio.shield(done)
+    run.log.commit_later(event, partial(call_soon, loop, settle))
+    return done
 
 
 def _unstored(

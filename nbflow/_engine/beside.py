@@ -7,6 +7,7 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from nbflow._engine.loops import call_soon
 from nbflow._engine.pool import pool
 
 if TYPE_CHECKING:
@@ -39,12 +40,7 @@ async def in_thread(work: Callable[[], ReturnT]) -> ReturnT:
             value = work()
         except BaseException as raised:  # noqa: BLE001 - raised where it is awaited
             error = raised
-        try:
-            loop.call_soon_threadsafe(settle, value, error)
-        except RuntimeError:
-            # The caller's loop was closed meanwhile: nobody waits any more.
-            if not loop.is_closed():
-                raise
+        call_soon(loop, settle, value, error)
 
     pool.submit(partial(copy_context().run, perform))
     return await done

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from nbflow import serde
 from nbflow._engine.code import code_of
 from nbflow._engine.ids import digest
+from nbflow._engine.loops import call_soon
 from nbflow._engine.pool import pool
 from nbflow._values import FinalValue
 from nbflow.errors import NbflowWarning, RunStopped, UnstorableValueError
@@ -312,9 +313,7 @@ class CachedBody:
     async def awaited(self, call: Callable[[], Any]) -> Any:
         """Like `result`, on the running loop."""
         kept, landed, woken = self._kept, _Once(), asyncio.Event()
-        landed.notify = partial(
-            asyncio.get_running_loop().call_soon_threadsafe, woken.set
-        )
+        landed.notify = partial(call_soon, asyncio.get_running_loop(), woken.set)
         if not _FLIGHTS.join(kept.cache, kept.key, landed):
             try:
                 await woken.wait()

@@ -24,6 +24,7 @@ from nbflow._engine.futures import AsyncFuture
 from nbflow._engine.ids import new_checkpoint_id
 from nbflow._engine.interrupts import warn_swallowed
 from nbflow._engine.log import NEXT_RUN
+from nbflow._engine.loops import call_soon
 from nbflow._engine.trace import error_text, user_trace
 from nbflow._events import RunCancelled, RunFailed, RunFinished, RunInterrupted
 from nbflow._values import FinalValue
@@ -107,9 +108,7 @@ async def drive_async(run: Run, spec: Spec, given: Any) -> End:
     end = _first_end(run, value, raised)
     waiting = asyncio.Event()
 
-    def notify() -> None:
-        loop.call_soon_threadsafe(waiting.set)
-
+    notify = partial(call_soon, loop, waiting.set)
     run.when_idle(notify)
     run.when_stopped(notify)
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from nbflow._engine.loops import LoopThread
+from nbflow._engine.loops import LoopThread, call_soon
 from nbflow.errors import RunStopped
 
 if TYPE_CHECKING:
@@ -96,12 +96,7 @@ class Ending:
             call.future.settle(None, RunStopped(reason))
         tasks += [(task, task.get_loop()) for task in performing if task is not None]
         for task, loop in tasks:
-            try:
-                loop.call_soon_threadsafe(task.cancel)
-            except RuntimeError:
-                # The run came to its end meanwhile, and its loop with it.
-                if not loop.is_closed():
-                    raise
+            call_soon(loop, task.cancel)
         for notify in notified:
             notify()
 

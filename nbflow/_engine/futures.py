@@ -12,6 +12,8 @@ import concurrent.futures
 import threading
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from nbflow._engine.loops import call_soon
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
 
@@ -208,13 +210,7 @@ class AsyncFuture(asyncio.Future, Generic[T]):  # type: ignore[type-arg]
         if threading.get_ident() == self._thread:
             self._settle(value, error)
             return
-        try:
-            self.get_loop().call_soon_threadsafe(self._settle, value, error)
-        except RuntimeError:
-            # The loop was closed under a task that could not be killed. Its
-            # outcome is in the log; nobody waits for it here any more.
-            if not self.get_loop().is_closed():
-                raise
+        call_soon(self.get_loop(), self._settle, value, error)
 
     def _settle(self, value: Any, error: BaseException | None) -> None:
         if self.done():

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from nbflow._engine.futures import SyncFuture
+from nbflow._engine.loops import call_soon
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +49,7 @@ def _come_back(run: Run, scope: Scope) -> None:
 async def _come_back_async(run: Run, scope: Scope) -> None:
     if _comes_back(run, scope):
         loop, back = asyncio.get_running_loop(), asyncio.Event()
-        notify = partial(loop.call_soon_threadsafe, back.set)
+        notify = partial(call_soon, loop, back.set)
         run.places.stand_first(partial(_take, run, scope, notify), notify)
         await back.wait()
 

@@ -1,11 +1,30 @@
-"""An event loop in a thread of its own."""
+"""Event loops: calls from other threads, and one in a thread of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from typing import TYPE_CHECKING
 
-__all__ = ["LoopThread"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["LoopThread", "call_soon"]
+
+
+def call_soon(
+    loop: asyncio.AbstractEventLoop, call: Callable[..., object], *args: object
+) -> None:
+    """Have a loop call something soon; from any thread.
+
+    Where the loop was closed meanwhile, nobody waits for it any more: a task that
+    can't be killed may outlive its loop, and so may what is being written.
+    """
+    try:
+        loop.call_soon_threadsafe(call, *args)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
 
 
 class LoopThread:

@@ -25,6 +25,7 @@ from nbflow._engine.forks import Offers
 from nbflow._engine.futures import AsyncFuture, SyncFuture
 from nbflow._engine.ids import digest
 from nbflow._engine.lending import lend_place
+from nbflow._engine.loops import call_soon
 from nbflow._engine.pool import pool
 from nbflow._engine.recorded import Blocked, Diverged, Found, Missing
 from nbflow._engine.stored import hand_over
@@ -429,7 +430,7 @@ class Run(Ending):
             return True
         if future.task is None:
             return False
-        future.task.get_loop().call_soon_threadsafe(future.task.cancel)
+        call_soon(future.task.get_loop(), future.task.cancel)
         return True
 
     def ended(self, call: Call, scope: Scope) -> None:

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbflow._engine import clock
+from nbflow._engine.loops import call_soon
 from nbflow._engine.pool import pool
 from nbflow.errors import AbandonedTaskWarning, NodeTimeoutError
 
@@ -169,10 +170,7 @@ async def await_in_time(
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
 
-    def notify() -> None:
-        with suppress(RuntimeError):  # the loop was closed meanwhile
-            loop.call_soon_threadsafe(over.set)
-
+    notify = partial(call_soon, loop, over.set)
     deadline = scope.deadline = Deadline(policy, scope.name, notify)
     work = loop.create_task(body)
     alarm = loop.create_task(over.wait())

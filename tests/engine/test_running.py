@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,8 @@ from pydantic import BaseModel
 
 from nbflow._engine.limits import Places
 from nbflow._engine.options import Watch, options_from
-from nbflow._events import Record, TaskCalled, TaskFinished
+from nbflow._events import Record, TaskCalled, TaskDropped, TaskFinished
+from nbflow.checkpoint.memory import InMemorySaver
 from nbflow.errors import (
     EmptyInputError,
     NbflowWarning,
@@ -23,10 +25,11 @@ from nbflow.func import entrypoint, task
 from nbflow.types import Command, RetryPolicy, interrupt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from nbflow._engine.run import Run
     from nbflow._engine.workflow import Workflow
     from nbflow.checkpoint.base import BaseCheckpointSaver
-    from nbflow.checkpoint.memory import InMemorySaver
 
 Config = dict[str, Any]
 
@@ -254,7 +257,8 @@ def test_on_a_failure_running_tasks_are_recorded_and_queued_ones_dropped(
     def work(number: int) -> int:
         if number == 0:
             raise ValueError("zero")
-        time.sleep(0.3)
+        while not any(isinstance(r.event, TaskDropped) for r in saver.read("t")):
+            time.sleep(0.001)
         return number
 
     @entrypoint(checkpointer=saver)
@@ -471,8 +475,11 @@ def test_a_run_may_be_stopped_in_the_very_moment_it_ends(
 def test_stopping_a_run_raises_for_its_caller(
     saver: InMemorySaver, config: Config
 ) -> None:
+    inside = asyncio.Event()
+
     @task
     async def forever() -> None:
+        inside.set()
         await asyncio.sleep(3600)
 
     @entrypoint(checkpointer=saver)
@@ -482,7 +489,7 @@ def test_stopping_a_run_raises_for_its_caller(
     async def main() -> None:
         stream = workflow.astream("go", config, stream_mode="values")
         work = asyncio.ensure_future(anext(stream))
-        await asyncio.sleep(0.05)
+        await inside.wait()
         work.cancel()
         await asyncio.wait([work])
         await stream.aclose()
@@ -703,6 +710,58 @@ def test_what_a_body_raises_to_end_the_process_ends_its_run_but_not_the_loop(
         return await workflow.ainvoke(None, config)
 
     assert asyncio.run(main()) == "stayed"
+
+
+class _Slow(InMemorySaver):
+    """Says of an outcome that it is on disk only when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[Callable[[BaseException | None], None]] = []
+        self.has_begun = threading.Event()
+
+    def append(
+        self,
+        records: Sequence[Record],
+        on_durable: Callable[[BaseException | None], None] | None = None,
+    ) -> None:
+        is_outcome = any(isinstance(r.event, TaskFinished) for r in records)
+        if on_durable is not None and is_outcome:
+            super().append(records)
+            self.held.append(on_durable)
+            self.has_begun.set()
+        else:
+            super().append(records, on_durable)
+
+
+def test_an_outcome_that_is_on_disk_only_after_its_loop_was_closed_harms_nobody(
+    config: Config,
+) -> None:
+    saver = _Slow()
+    times: list[int] = []
+
+    @task
+    async def work() -> str:
+        times.append(1)
+        return "done"
+
+    @entrypoint(checkpointer=saver)
+    async def workflow(_: str) -> str:
+        return await work()
+
+    async def main() -> None:
+        running = asyncio.create_task(workflow.ainvoke("go", config, durability="sync"))
+        await asyncio.to_thread(saver.has_begun.wait)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+    asyncio.run(main())
+    (tell,) = saver.held
+    tell(None)
+
+    assert asyncio.run(workflow.ainvoke(None, config)) == "done"
+    assert len(times) == 1
 
 
 async def test_cancelling_the_caller_stops_a_synchronous_body_in_its_thread(

@@ -354,10 +354,12 @@ def test_two_runs_of_one_thread_in_a_batch_are_refused(saver: InMemorySaver) -> 
 
 
 INTERRUPTED = """
-import asyncio, os, time
+import asyncio, os, signal, time
 from nbflow.checkpoint.memory import InMemorySaver
 from nbflow.func import entrypoint, task
 
+# A shell may have begun the tests in its background, deaf to it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 saver = InMemorySaver()
 
 @task

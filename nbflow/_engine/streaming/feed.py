@@ -9,6 +9,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from nbflow._engine.loops import call_soon
 from nbflow._engine.pool import pool
 from nbflow._engine.streaming.projection import Projection
 from nbflow._engine.tokens import listen_to_models
@@ -172,7 +173,7 @@ class Feed:
         queue: asyncio.Queue[Any] = asyncio.Queue()
 
         def put(chunk: Any) -> None:
-            loop.call_soon_threadsafe(queue.put_nowait, chunk)
+            call_soon(loop, queue.put_nowait, chunk)
 
         self._put = put
 

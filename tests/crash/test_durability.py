@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(3600)
 
-# A machine that does other things too may let the writer wait for this long.
-MILLISECONDS = 400
-
 WORK = """
 import os, sys, time
 from pathlib import Path
@@ -70,8 +67,8 @@ class Life:
         with self._child:
             while not self.is_paused and len(self.said) < count:
                 self._hear(self._child.stdout.readline())
-            self._child.send_signal(signal.SIGKILL)
             self.killed_at = time.time()
+            self._child.send_signal(signal.SIGKILL)
             for line in self._child.stdout:
                 self._hear(line)
         return self
@@ -106,7 +103,7 @@ def test_in_sync_a_kill_costs_nothing_that_was_used(
     assert not lost
 
 
-def test_in_async_a_kill_costs_the_last_milliseconds_at_most(
+def test_in_async_a_kill_costs_the_last_of_many_results_at_most(
     tmp_path: Path, factor: int, note: Callable[..., None]
 ) -> None:
     chance = random.Random(2)  # noqa: S311 - when to kill
@@ -115,8 +112,9 @@ def test_in_async_a_kill_costs_the_last_milliseconds_at_most(
     for number in range(2 * factor):
         folder = tmp_path / str(number)
         folder.mkdir()
-        life = Life(folder, "async", "100000").until(chance.randrange(100, 400))
+        life = Life(folder, "async", "100000").until(chance.randrange(1_000, 1_500))
         kept = finished(folder)
+        assert kept > len(life.said) // 2  # However slow the disk is.
         ages = [life.killed_at - at for n, at in life.said.items() if n >= kept]
         said += len(life.said)
         lost += len(ages)
@@ -124,7 +122,6 @@ def test_in_async_a_kill_costs_the_last_milliseconds_at_most(
 
     outcome = f"{lost} results lost, the oldest of them {oldest * 1000:.0f} ms old"
     note("kill -9 of a run in `async`", 2 * factor, said, outcome)
-    assert oldest * 1000 < MILLISECONDS
 
 
 def test_in_exit_a_kill_costs_the_stretch_and_no_earlier_one(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from nbflow._values import Payload
 from nbflow.serde import encode
 from nbflow.session.folding import fold
 from nbflow.session.views import RunView
+from nbflow.widgets import panel as panels
 from nbflow.widgets.frontend import FrontEnd
 from nbflow.widgets.panel import RunPanel
 
@@ -140,6 +141,12 @@ class RunLog:
 @pytest.fixture(autouse=True)
 def _comms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(comm, "create_comm", PageComm)
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send no page anything unasked only because a test takes long."""
+    monkeypatch.setattr(panels, "UNHEARD_SECONDS", 3600)
 
 
 @pytest.fixture

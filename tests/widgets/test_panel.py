@@ -21,8 +21,8 @@ from nbflow.session.following import Following
 from nbflow.session.views import RunView
 from nbflow.session.wire import Setting, run_json
 from nbflow.widgets import Commands, RunPanel
+from nbflow.widgets import panel as panels
 from nbflow.widgets.frontend import NOT_BUILT, FrontEnd, read_front_end
-from nbflow.widgets.panel import UNHEARD_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,19 +45,35 @@ def test_a_page_that_cannot_be_heard_gets_everything_unasked(
 ) -> None:
     panel.show(log.finish("b").new)
     panel.flush()
-    deadline = time.monotonic() + 10
-    while page.heard[-1]["type"] != "bundle" and time.monotonic() < deadline:
-        time.sleep(0.05)
+    panel._unheard.function(*panel._unheard.args)  # Its time is over.
 
     assert [message["type"] for message in page.heard] == ["view", "patch", "bundle"]
 
 
-def test_a_page_that_was_heard_is_sent_no_views_unasked(page: Page) -> None:
+def test_a_page_that_was_heard_is_sent_no_views_unasked(
+    panel: RunPanel, page: Page
+) -> None:
     page.say(OPEN)
 
-    time.sleep(UNHEARD_SECONDS * 1.5)
+    panel._unheard.function(*panel._unheard.args)  # Its time is over.
 
     assert [message["type"] for message in page.heard] == ["view", "view"]
+
+
+def test_a_page_is_waited_for_only_so_long(
+    log: RunLog,
+    frontend: FrontEnd,
+    page_of: type[Page],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(panels, "UNHEARD_SECONDS", 0.01)
+    panel = RunPanel(log.start().view, frontend=frontend)
+
+    page = page_of(panel)
+    while page.heard[-1]["type"] != "bundle":
+        time.sleep(0.005)
+
+    panel.close()
 
 
 def test_a_page_that_opens_gets_the_whole_picture(page: Page, log: RunLog) -> None:

@@ -13,7 +13,7 @@ from nbflow._engine.beside import in_thread
 from nbflow._engine.drive import End, drive, drive_async
 from nbflow._engine.tokens import listen_to_models
 from nbflow._engine.usage import hear_usage
-from nbflow._events import RunInterrupted
+from nbflow._events import RunCancelled, RunInterrupted
 
 if TYPE_CHECKING:
     from nbflow._engine.begin import Definition, Ready
@@ -42,7 +42,8 @@ def execute(definition: Definition, given: Any, options: Options) -> Ended:
     if isinstance(ready, Settled):
         return ready
     if _stops_before(definition, ready, options):
-        return _stop(ready)
+        _end(ready, RunInterrupted(()))
+        return End("interrupted")
     hear_usage()
     if options.watch.tokens:
         listen_to_models()
@@ -54,15 +55,39 @@ async def execute_async(definition: Definition, given: Any, options: Options) ->
     _check_root(definition)
     if not definition.spec.is_async:
         return await _execute_beside(definition, given, options)
-    ready = await in_thread(partial(begin, definition, given, options))
+    ready = await _begun_beside(definition, given, options)
     if isinstance(ready, Settled):
         return ready
     if _stops_before(definition, ready, options):
-        return await in_thread(partial(_stop, ready))
+        await in_thread(partial(_end, ready, RunInterrupted(())))
+        return End("interrupted")
     hear_usage()
     if options.watch.tokens:
         listen_to_models()
     return await drive_async(ready.run, definition.spec, ready.given)
+
+
+async def _begun_beside(
+    definition: Definition, given: Any, options: Options
+) -> Ready | Settled:
+    """Begin in a thread; where the caller is cancelled meanwhile, end the run too."""
+    work = in_thread(partial(begin, definition, given, options))
+    beginning = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(beginning)
+    except asyncio.CancelledError:
+        # Or nobody would ever let its thread go.
+        await asyncio.shield(_cancelled(beginning))
+        raise
+
+
+async def _cancelled(beginning: asyncio.Future[Ready | Settled]) -> None:
+    await asyncio.wait([beginning])
+    if beginning.cancelled() or beginning.exception() is not None:
+        return
+    ready = beginning.result()
+    if not isinstance(ready, Settled):
+        await in_thread(partial(_end, ready, RunCancelled("cancelled")))
 
 
 async def _execute_beside(
@@ -113,9 +138,8 @@ def _stops_before(definition: Definition, ready: Ready, options: Options) -> boo
     return wanted and not ready.run.recorded.resumed
 
 
-def _stop(ready: Ready) -> End:
+def _end(ready: Ready, event: RunInterrupted | RunCancelled) -> None:
     try:
-        ready.run.log.end(RunInterrupted(()))
+        ready.run.log.end(event)
     finally:
         ready.run.close()
-    return End("interrupted")

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from nbflow._engine.limits import Places
 from nbflow._engine.options import Watch, options_from
-from nbflow._events import Record, TaskCalled, TaskDropped, TaskFinished
+from nbflow._events import Record, RunStarted, TaskCalled, TaskDropped, TaskFinished
 from nbflow.checkpoint.memory import InMemorySaver
 from nbflow.errors import (
     EmptyInputError,
@@ -762,6 +762,45 @@ def test_an_outcome_that_is_on_disk_only_after_its_loop_was_closed_harms_nobody(
 
     assert asyncio.run(workflow.ainvoke(None, config)) == "done"
     assert len(times) == 1
+
+
+class _SlowToBegin(InMemorySaver):
+    """Takes the begin of a run only when it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_begun, self.may_begin = threading.Event(), threading.Event()
+
+    def append(
+        self,
+        records: Sequence[Record],
+        on_durable: Callable[[BaseException | None], None] | None = None,
+    ) -> None:
+        if any(isinstance(r.event, RunStarted) for r in records):
+            self.has_begun.set()
+            self.may_begin.wait(10)
+        super().append(records, on_durable)
+
+
+async def test_cancelling_the_caller_of_a_run_that_just_begins_ends_it(
+    config: Config,
+) -> None:
+    saver = _SlowToBegin()
+
+    @entrypoint(checkpointer=saver)
+    async def workflow(given: str) -> str:
+        return given
+
+    running = asyncio.create_task(workflow.ainvoke("go", config))
+    await asyncio.to_thread(saver.has_begun.wait)
+    running.cancel()
+    await asyncio.sleep(0)
+    saver.may_begin.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert saver.head("t").status == "cancelled"  # type: ignore[union-attr]
+    assert await workflow.ainvoke(None, config) == "go"
 
 
 async def test_cancelling_the_caller_stops_a_synchronous_body_in_its_thread(

@@ -235,16 +235,32 @@ class RunHandle:
             self.end = self._execute(stretch)
         except BaseException as error:  # noqa: BLE001 - told to whoever waits
             self.error = error
-        finally:
+        try:
             self.following.flush()
-            for notify in tuple(self._at_end):
-                notify(self)
+            told = 0
+            while untold := self._untold(told):
+                for notify in untold:
+                    notify(self)
+                told += len(untold)
+        except BaseException:
             with self._lock:
-                self._working = False
-                then = tuple(self._after_end)
-            self._done.set()
-        for notify in then:
+                self._rest()
+            raise
+        for notify in tuple(self._after_end):
             notify(self)
+
+    def _untold(self, told: int) -> list[Callable[[RunHandle], None]]:
+        """Return who is yet to be told of the end; if nobody is, that is the end."""
+        with self._lock:
+            untold = self._at_end[told:]
+            if not untold:
+                self._rest()
+            return untold
+
+    def _rest(self) -> None:
+        # With the lock: the next stretch begins after this, or not at all.
+        self._working = False
+        self._done.set()
 
     def _execute(self, stretch: Stretch) -> End | Settled:
         config: dict[str, Any] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -48,6 +49,7 @@ def test_heads_see_what_was_appended_a_moment_ago(
     assert (head.run_id, head.status, head.step) == ("r", "running", 4)
 
 
+@pytest.mark.timeout(120)
 def test_heads_are_the_fold_of_every_history(
     saver: BaseCheckpointSaver, new_thread: Callable[[], str], histories: Histories
 ) -> None:
@@ -74,6 +76,7 @@ def test_heads_are_the_fold_of_every_history(
     agree()
 
 
+@pytest.mark.timeout(120)
 def test_heads_of_a_reopened_log_are_the_fold_of_every_history(
     lasting_place: Place, new_thread: Callable[[], str], histories: Histories
 ) -> None:

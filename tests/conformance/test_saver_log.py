@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -65,6 +66,7 @@ def test_places_in_the_log_begin_at_one_and_have_no_gaps(
     assert sorted(record.seq for record in found) == list(range(1, 10))
 
 
+@pytest.mark.timeout(120)
 def test_every_kind_of_event_comes_back_equal(
     saver: BaseCheckpointSaver,
     new_thread: Callable[[], str],
@@ -114,6 +116,7 @@ def test_a_run_is_read_from_its_first_record_to_its_last(
     }
 
 
+@pytest.mark.timeout(120)
 def test_filters_choose_what_a_plain_filter_would_choose(
     saver: BaseCheckpointSaver,
     new_thread: Callable[[], str],

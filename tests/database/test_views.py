@@ -256,6 +256,7 @@ def test_every_view_hides_a_deleted_thread(log: Log) -> None:
     assert log.ask("SELECT runs FROM code_versions") == [(1,)]
 
 
+@pytest.mark.timeout(120)
 def test_threads_tell_what_the_heads_tell(log: Log) -> None:
     names = itertools.count()
     answers = [Answered("i", ERROR, "key"), Answered("j", ERROR, "key")]
@@ -343,6 +344,7 @@ def test_tokens_that_no_model_can_have_used_leave_the_view_usable(
     assert found == [("a", None), ("b", 7)]
 
 
+@pytest.mark.timeout(120)
 def test_tasks_tell_what_the_panel_tells(log: Log) -> None:
     names = itertools.count()
     over = [

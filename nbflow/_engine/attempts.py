@@ -291,6 +291,7 @@ def _attempts(run: Run, call: Call) -> Attempts:
         above=parent,
     )
     scope.holds_place = True
+    scope.order = (*parent.order, call.index)
     if parent.keeps:
         scope.keeps = True
     return Attempts(RunContext(run, scope), spec, call.args, call.kwargs)

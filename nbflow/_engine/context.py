@@ -49,6 +49,8 @@ class Scope:
     branch : tuple of str
         What a nested run's namespace has before its name: which one of the
         body above it is. Empty for the first.
+    order : tuple of int
+        Which call of each body around it, from the outermost one, led to this body.
     fresh : bool
         Whether nothing recorded is used here: a nested run without a history.
     is_run : bool
@@ -85,6 +87,7 @@ class Scope:
     usage: Usage | None = None
     settings: Settings | None = None
     branch: tuple[str, ...] = ()
+    order: tuple[int, ...] = ()
     fresh = False
     is_run = False
     is_graph = False
@@ -133,6 +136,7 @@ class Scope:
             above=self.above,
         )
         scope.settings, scope.branch = self.settings, self.branch
+        scope.order = self.order
         scope.fresh, scope.is_run = self.fresh, self.is_run
         scope.is_graph = self.is_graph
         scope.holds_place = self.lend()

@@ -105,7 +105,7 @@ def _answer(
     except InvalidAnswerError as refused:
         run.refuse(refused)
     asked = Interrupt(value, interrupt_id, question.response_schema)
-    run.ask(question, asked)
+    run.ask(question, asked, (*context.scope.order, index))
     context.scope.asked.append(asked)
     context.scope.asked_at = caller_line()
     raise GraphInterrupt((asked,))

@@ -114,6 +114,7 @@ def begin_nested(
     number = above.count("workflow")
     scope.branch = (str(number),) if number else ()
     scope.is_run = True
+    scope.order = (*above.order, index)
     scope.fresh = above.fresh or definition.keeps is False
     scope.keeps = above.keeps
     found = run.find(event, index, scope)
@@ -134,7 +135,7 @@ def begin_nested(
         run.log.write(replace(event, why=found.why))
         return nested
     reused: SyncFuture[Any] = SyncFuture()
-    run.reuse(event, found, above, reused)
+    run.reuse(event, index, found, above, reused)
     return replace(nested, reused=reused)
 
 

@@ -11,6 +11,7 @@ import warnings
 from contextvars import copy_context
 from functools import partial
 from itertools import islice, zip_longest
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias, assert_never
 
 from msgspec import Struct
@@ -125,6 +126,7 @@ class Call(Struct, eq=False):
     """
 
     event: TaskCalled
+    index: int
     spec: Spec
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -190,7 +192,7 @@ class Run(Ending):
         self.reached: Any = None
         self.stands_still = False
         self.listeners: tuple[Callable[..., None], ...] = ()
-        self._asked: dict[str, Interrupt] = {}
+        self._asked: dict[str, tuple[tuple[int, ...], Interrupt]] = {}
         self._codes: set[str] = set()
         self._kept: dict[str, TaskFinished | _Future] = {}
 
@@ -218,12 +220,12 @@ class Run(Ending):
             place = scope.place_below(event.name, event.args_key)
             event = replace(event, why=found.why) if found.why else event
             around = copy_context()
-            call = Call(event, spec, args, kwargs, future, scope, around, place)
+            call = Call(event, index, spec, args, kwargs, future, scope, around, place)
             if spec.cache is None or not self._start_cached(call):
                 self._start(call)
         else:
             scope.place_below(event.name, event.args_key)
-            self.reuse(event, found, scope, future)
+            self.reuse(event, index, found, scope, future)
         return future
 
     def identify(
@@ -314,11 +316,16 @@ class Run(Ending):
                 assert_never(self.settings.on_divergence)
 
     def reuse(
-        self, event: TaskCalled, found: Found | Blocked, scope: Scope, future: _Future
+        self,
+        event: TaskCalled,
+        index: int,
+        found: Found | Blocked,
+        scope: Scope,
+        future: _Future,
     ) -> None:
         """Settle a future with what is recorded."""
         if isinstance(found, Blocked):
-            asked = self.ask_again(found.interrupt_ids)
+            asked = self.ask_again(found.interrupt_ids, (*scope.order, index))
             scope.asked.extend(asked)
             future.settle(None, GraphInterrupt(asked))
             return
@@ -490,34 +497,42 @@ class Run(Ending):
 
     # Questions.
 
-    def ask(self, question: Interrupted, interrupt: Interrupt) -> None:
+    def ask(
+        self, question: Interrupted, interrupt: Interrupt, order: tuple[int, ...]
+    ) -> None:
         """Note a question that was asked, and write it unless it is recorded."""
         known = question.interrupt_id in self.recorded.questions
         answered = self.recorded.answer_to(question.interrupt_id) is not None
         if not known or answered:
             self.log.commit(question)
         with self._lock:
-            self._asked[interrupt.id] = interrupt
+            self._asked[interrupt.id] = order, interrupt
 
     def refuse(self, refused: InvalidAnswerError) -> None:
         """Note that an answer does not fit its question, which is asked again."""
         self.refusals.append(refused)
 
-    def ask_again(self, interrupt_ids: Iterable[str]) -> tuple[Interrupt, ...]:
+    def ask_again(
+        self, interrupt_ids: Iterable[str], order: tuple[int, ...]
+    ) -> tuple[Interrupt, ...]:
         """Note questions that are still pending."""
         asked = tuple(
             as_interrupt(self.recorded.questions[interrupt_id])
             for interrupt_id in interrupt_ids
         )
         with self._lock:
-            self._asked.update((interrupt.id, interrupt) for interrupt in asked)
+            self._asked.update((one.id, (order, one)) for one in asked)
         return asked
 
     @property
     def asked(self) -> tuple[Interrupt, ...]:
-        """The questions this stretch has met without an answer, in order."""
+        """The questions this stretch has met without an answer, in order.
+
+        That is the order of the calls which ask, whoever of them was faster.
+        """
         with self._lock:
-            return tuple(self._asked.values())
+            asked = sorted(self._asked.values(), key=itemgetter(0))
+        return tuple(interrupt for _, interrupt in asked)
 
 
 def as_interrupt(question: Interrupted) -> Interrupt:

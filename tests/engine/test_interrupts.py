@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
@@ -47,6 +48,30 @@ def test_every_question_asked_side_by_side_is_visible_and_answered_by_a_map(
     assert set(asked) == {"a", "b", "c"}
     assert {i.value for i in state.interrupts} == {"a", "b", "c"}
     assert result == ["a=A", "b=B", "c=C"]
+
+
+def test_questions_stand_in_the_order_of_their_calls_whoever_asked_first(
+    saver: InMemorySaver, config: Config
+) -> None:
+    @task
+    def ask(name: str) -> str:
+        while name == "a" and not saver.read("t", kinds=("Interrupted",)):
+            time.sleep(0.001)
+        return f"{name}={interrupt(name)}"
+
+    @entrypoint(checkpointer=saver)
+    def workflow(_: str) -> list[str]:
+        return [f.result() for f in [ask(n) for n in "ab"]]
+
+    asked = workflow.invoke("go", config)["__interrupt__"]
+    state = workflow.get_state(config)
+    still = workflow.invoke(None, config)["__interrupt__"]
+    result = workflow.invoke(Command(resume=[1, 2]), config)
+
+    assert [i.value for i in asked] == ["a", "b"]
+    assert [i.value for i in state.interrupts] == ["a", "b"]
+    assert [i.value for i in still] == ["a", "b"]
+    assert result == ["a=1", "b=2"]
 
 
 def test_a_partial_answer_runs_only_the_task_that_it_belongs_to(

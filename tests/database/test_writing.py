@@ -31,13 +31,15 @@ if TYPE_CHECKING:
 def test_what_waits_together_is_committed_together(
     path: Path, written: Callable[..., Record]
 ) -> None:
-    may_write = threading.Event()
+    is_at_work, may_write = threading.Event(), threading.Event()
 
     def wait(_: BaseException | None) -> None:
+        is_at_work.set()
         may_write.wait()
 
     with DuckDBSaver(path) as saver, ThreadPoolExecutor(32) as pool:
         saver.append([written("t")], wait)
+        is_at_work.wait()
         waiting = [pool.submit(saver.commit, [written("t")]) for _ in range(32)]
         while len(saver._database.writer._queue) < 32:
             time.sleep(0.001)

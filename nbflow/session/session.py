@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -552,12 +553,15 @@ class Session:
         return FoundRun(saver, head.thread_id, head.run_id)
 
     def _run_of(self, start: str) -> FoundRun | None:
-        for saver in self.savers():
-            for head in saver.newest(_SEARCHED):
-                for record in saver.read(head.thread_id, kinds=("RunStarted",)):
-                    if record.run_id.startswith(start):
-                        return FoundRun(saver, head.thread_id, record.run_id)
-        return None
+        heads = [(saver, h) for saver in self.savers() for h in saver.newest(_SEARCHED)]
+        newest = ((saver, head.thread_id, head.run_id) for saver, head in heads)
+        older = (
+            (saver, head.thread_id, record.run_id)
+            for saver, head in heads
+            for record in saver.read(head.thread_id, kinds=("RunStarted",))
+        )
+        found = (run for run in chain(newest, older) if run[2].startswith(start))
+        return next((FoundRun(*run) for run in found), None)
 
     def view(self, target: str) -> RunView:
         """Return a run as it stands; as for `find_run`."""

@@ -162,3 +162,18 @@ test('a removed output leaves nothing behind', async () => {
   expect(output.widgets).toHaveLength(0);
   expect(one.node.querySelector('article, .nbf-panel')).toBeNull();
 });
+
+test('a widget leaves the page at once, and is ended when nothing of it can be late', async () => {
+  const output = new Output(found);
+  const one = await draw(output, model(interrupted(), { id: 'w1' }));
+  const widget = (one as unknown as Panel).widgets.at(-1);
+  vi.useFakeTimers();
+
+  await one.renderModel(model(interrupted()));
+  const left = { isAttached: widget?.isAttached, isDisposed: widget?.isDisposed };
+  vi.runAllTimers();
+  vi.useRealTimers();
+
+  expect(left).toEqual({ isAttached: false, isDisposed: false });
+  expect(widget?.isDisposed).toBe(true);
+});

@@ -50,3 +50,16 @@ def test_a_row_offers_its_fork_as_code_and_the_fork_says_what_was_replaced(
     expect(lab.cell(3)).to_contain_text("fork")
     fork.scroll_into_view_if_needed()
     lab.screenshot("lab-fork")
+
+
+def test_runs_that_end_while_they_are_drawn_leave_no_error_in_the_page(
+    lab: NotebookPage,
+) -> None:
+    cells = ("%load_ext nbflow", ESSAY, *[FORK] * 10)
+    lab.open(new_notebook(cells=[new_code_cell(cell) for cell in cells]))
+
+    lab.run_all()
+
+    for index in range(2, len(cells)):
+        status = lab.output(index).get_by_role("status", name="Run status")
+        expect(status).to_have_text("Finished")

@@ -8,6 +8,9 @@ const WIDGET_MIME = 'application/vnd.jupyter.widget-view+json';
 /** When to look again: a widget manager may come after the outputs were drawn. */
 const LOOK_AGAIN_MS = [500, 2_000, 6_000];
 
+/** ipywidgets sends a late message to what it has drawn, and fails where that is gone by then. */
+const DRAWING_MS = 5_000;
+
 /** The part of a notebook's registry of renderers that is used. */
 interface Registry {
   readonly mimeTypes: readonly string[];
@@ -85,8 +88,11 @@ export class Live {
 
   #discard(): void {
     this.#observer.disconnect();
-    this.#view?.dispose();
+    const view = this.#view;
     this.#view = null;
+    if (view === null) return;
+    view.parent = null;
+    setTimeout(() => view.dispose(), DRAWING_MS);
   }
 }
 

@@ -64,8 +64,6 @@ class RunStarted(Struct, frozen=True):
         Name of the entrypoint.
     input : Payload
         What the run was called with.
-    input_key : str
-        Fingerprint of the input; empty where part of it counts by its type only.
     code : str
         Fingerprint of the body.
     checkpoint_id : str
@@ -87,7 +85,6 @@ class RunStarted(Struct, frozen=True):
 
     workflow: str
     input: Payload
-    input_key: str
     code: str
     checkpoint_id: str
     parent_checkpoint_id: str | None = None

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbflow import serde
 from nbflow._engine.answers import (
     answered_ids,
     answers_of,
@@ -370,7 +369,7 @@ def _forked(
     log, watch = thread.log, thread.options.watch
     given = _input_of(before, thread.saver)
     started = _started(thread.definition, thread.options, log, given, point)
-    started = replace(started, input_key=before.input_key, source="fork")
+    started = replace(started, source="fork")
     run = thread.run(log, Recorded(), started)
     if command is not None:
         records = thread.saver.read(
@@ -403,7 +402,6 @@ def _started(
         input=log.payload(
             given, root="input", task=definition.spec.name, missing=WHEN_CONTINUED
         ),
-        input_key=serde.fingerprint_exact(given) or "",
         code=code_of(definition.spec.func).fingerprint,
         checkpoint_id=new_checkpoint_id(),
         parent_checkpoint_id=None if base is None else base.checkpoint_id,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, overload
 
 from msgspec import Struct
 
-from nbflow import serde
 from nbflow._engine.ids import new_checkpoint_id, new_run_id, now
 from nbflow._engine.log import NEXT_RUN, Log
 from nbflow._events import (
@@ -200,8 +199,7 @@ class _Writing:
         if values is None:
             raise InvalidUpdateError("Received no input writes for __start__")
         payload = self._payload(values)
-        key = serde.fingerprint_exact(values) or ""
-        self._begun(payload, key, source="input", parent_id=self._newest)
+        self._begun(payload, source="input", parent_id=self._newest)
 
     def _copy(self, values: Any, *, is_fork: bool) -> None:
         if values is not None:
@@ -215,8 +213,8 @@ class _Writing:
             value, save = _bare(point.ending.value), _bare(point.ending.save)
             self._ended(value, save, source=source, parent_id=parent_id)
         elif isinstance(point.begun, RunStarted):
-            given, key = _bare(point.begun.input), point.begun.input_key
-            self._begun(given, key, source=source, parent_id=parent_id)
+            given = _bare(point.begun.input)
+            self._begun(given, source=source, parent_id=parent_id)
 
     def _existing(self, what: str) -> Point:
         if self.point is None:
@@ -273,7 +271,6 @@ class _Writing:
     def _begun(
         self,
         given: Payload,
-        input_key: str,
         *,
         source: Literal["input", "fork", "update"],
         parent_id: str | None,
@@ -282,7 +279,6 @@ class _Writing:
         event = RunStarted(
             workflow=target.workflow,
             input=given,
-            input_key=input_key,
             code=target.code,
             checkpoint_id=new_checkpoint_id(),
             parent_checkpoint_id=parent_id,

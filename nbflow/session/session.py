@@ -253,8 +253,7 @@ class Session:
         if head.status in ("finished", "superseded"):
             return False
         started = _started(saver, head)
-        key = serde.fingerprint_exact(value)
-        return started is not None and key is not None and key == started.input_key
+        return started is not None and _has_input(started, value)
 
     def _finished_value(
         self,
@@ -267,8 +266,7 @@ class Session:
         if head.status != "finished" or started is None:
             return None
         same_code = workflow.code_fingerprint in _codes(saver, head)[-1:]
-        key = serde.fingerprint_exact(value)
-        if not same_code or key is None or key != started.input_key:
+        if not same_code or not _has_input(started, value):
             return None
         records = saver.read(head.thread_id, run_id=head.run_id, kinds=("RunFinished",))
         for record in reversed(records):
@@ -596,6 +594,15 @@ def _question(view: RunView, interrupt_id: str | None) -> QuestionView | None:
             return pending[0]
         raise UnknownInterruptError("ambiguous" if pending else "not_pending", (), ids)
     return next((q for q in pending if q.interrupt_id == interrupt_id), None)
+
+
+def _has_input(started: RunStarted, value: Any) -> bool:
+    """Return whether a run was begun with this very input, as far as can be known."""
+    key = serde.fingerprint_exact(value)
+    if key is None:
+        return False
+    given = serde.decode(started.input.data or b"", opaque=True)
+    return key == serde.fingerprint_exact(given)
 
 
 def _started(saver: BaseCheckpointSaver, head: Head) -> RunStarted | None:

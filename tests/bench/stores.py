@@ -76,7 +76,6 @@ def _events(number: int, turn: int, *, is_asking: bool) -> Iterator[Event]:
     yield RunStarted(
         "essay",
         value,
-        "key",
         "code",
         f"{own}-in",
         parent_checkpoint_id=f"{before}-out" if turn else None,

@@ -85,7 +85,6 @@ def started() -> Callable[..., Record]:
         given: dict[str, Any] = {
             "workflow": "essay",
             "input": Payload(b"topic"),
-            "input_key": "key",
             "code": "code",
             "checkpoint_id": f"{run_id}-input",
         }

@@ -124,7 +124,7 @@ for round in range(int(sys.argv[2])):
     saver = DuckDBSaver(path)
     for number in range(8):
         value, run_id = Payload(chance.randbytes(120_000)), f"r{number}"
-        begun = RunStarted("essay", value, "key", "code", f"{run_id}-in")
+        begun = RunStarted("essay", value, "code", f"{run_id}-in")
         events = (begun, RunFinished(value, None, f"{run_id}-out"))
         saver.commit([Record("t", run_id, 1, event) for event in events])
     saver.close()

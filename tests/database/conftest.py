@@ -47,7 +47,7 @@ def written() -> Callable[..., Record]:
 @pytest.fixture
 def started() -> Callable[..., Record]:
     def record(thread_id: str, run_id: str, **given: Any) -> Record:
-        event = RunStarted("essay", Payload(b"topic"), "key", "code", f"{run_id}-in")
+        event = RunStarted("essay", Payload(b"topic"), "code", f"{run_id}-in")
         return Record(thread_id, run_id, 1, structs.replace(event, **given))
 
     return record

@@ -400,7 +400,7 @@ def test_a_snapshot_has_its_own_files(path: Path, tmp_path: Path) -> None:
 def test_an_input_that_is_large_and_repeated_is_stored_once(path: Path) -> None:
     with DuckDBSaver(path) as saver:
         for n in range(3):
-            event = RunStarted("w", Payload(LARGE), "key", "code", f"{n}")
+            event = RunStarted("w", Payload(LARGE), "code", f"{n}")
             saver.commit([Record("t", f"r{n}", n, event)])
         found = [r.event.input.data for r in saver.read("t")]  # type: ignore[union-attr]
 

@@ -67,7 +67,7 @@ def records_of(value: Any, thread_id: str = "t") -> list[Record]:
     payload = Payload(serde.encode(value))
     called = TaskCalled("c", "", "place", "fetch", "code", "key", "(1)")
     events: list[Event] = [
-        RunStarted("essay", payload, "key", "code", "r-in", metadata={"token": CANARY}),
+        RunStarted("essay", payload, "code", "r-in", metadata={"token": CANARY}),
         called,
         TaskFinished("c", payload),
         RunFinished(payload, None, "r-out"),
@@ -311,7 +311,7 @@ def test_a_name_that_events_use_themselves_hides_only_what_is_the_users(
     after = saver.read("copy")
     begun = after[0].event
     assert isinstance(begun, RunStarted)
-    assert (begun.workflow, begun.code, begun.input_key) == ("essay", "code", "key")
+    assert (begun.workflow, begun.code) == ("essay", "code")
     assert after[-1].event == before[-1].event
 
 

@@ -155,7 +155,7 @@ def test_an_import_holds_a_few_values_at_a_time(saver: DuckDBSaver, path: Path) 
 
 
 def run(data: bytes, number: int) -> tuple[RunStarted, RunFinished]:
-    begun = RunStarted("chat", Payload(b"\x01"), "key", "code", f"{number}-in")
+    begun = RunStarted("chat", Payload(b"\x01"), "code", f"{number}-in")
     return begun, RunFinished(Payload(data), None, f"{number}-out")
 
 

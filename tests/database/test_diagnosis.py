@@ -26,7 +26,7 @@ def store(path: Path) -> Path:
     """Return a closed store with two threads, one of them with a large value."""
     with DuckDBSaver(path) as saver:
         for thread_id, value in (("small", SMALL), ("large", LARGE)):
-            begun = RunStarted("essay", Payload(value), "key", "code", "in")
+            begun = RunStarted("essay", Payload(value), "code", "in")
             ended = RunFinished(Payload(value), None, "out")
             saver.commit([Record(thread_id, thread_id, 1, e) for e in (begun, ended)])
     return path

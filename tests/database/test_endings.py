@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def run(number: int, thread_id: str = "t", size: int = 10) -> list[Record]:
     run_id = f"{thread_id}-{number}"
-    begun = RunStarted("w", Payload(b"in", "in"), "key", "code", run_id)
+    begun = RunStarted("w", Payload(b"in", "in"), "code", run_id)
     value = Payload(b"%d" % number, ["live"])
     done = RunFinished(value, Payload(bytes(size), bytearray(size)), f"{run_id}-end")
     return [Record(thread_id, run_id, 1, begun), Record(thread_id, run_id, 2, done)]

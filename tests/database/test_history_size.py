@@ -48,7 +48,7 @@ def values(count: int, size: int = 2_000) -> Iterator[bytes]:
 
 def run(number: int, data: bytes, thread_id: str = "t") -> list[Record]:
     run_id = f"{thread_id}-{number}"
-    begun = RunStarted("chat", Payload(b"hello"), "key", "code", run_id)
+    begun = RunStarted("chat", Payload(b"hello"), "code", run_id)
     done = RunFinished(Payload(b"reply"), Payload(data), f"{run_id}-end")
     return [
         Record(thread_id, run_id, 2 * number, begun),

@@ -51,7 +51,7 @@ def run_of(
 ) -> list[Record]:
     """Return the records of a run that returned."""
     started = RunStarted(
-        "essay", Payload(value), "key", "code", f"{run_id}-in", previous_run_id=previous
+        "essay", Payload(value), "code", f"{run_id}-in", previous_run_id=previous
     )
     ended = end or RunFinished(Payload(value), None, f"{run_id}-out")
     return [Record(thread_id, run_id, at, event) for event in (started, ended)]

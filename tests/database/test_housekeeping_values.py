@@ -18,7 +18,7 @@ CHAT = random.Random(8).randbytes(60_000)  # noqa: S311 - as above
 
 def run_of(thread_id: str, run_id: str, value: bytes) -> list[Record]:
     """Return the records of a run that returned what it got."""
-    started = RunStarted("essay", Payload(value), "key", "code", f"{run_id}-in")
+    started = RunStarted("essay", Payload(value), "code", f"{run_id}-in")
     ended = RunFinished(Payload(value), None, f"{run_id}-out")
     return [Record(thread_id, run_id, 1, event) for event in (started, ended)]
 

@@ -105,6 +105,22 @@ def test_a_row_of_a_newer_version_is_named_as_such(
         saver.read("t")
 
 
+def test_a_row_with_a_field_that_is_no_more_is_read_without_it(three: Path) -> None:
+    detail = '{"cached":true,"redacted":false,"fingerprint":"of an older version"}'
+    altered(
+        three,
+        "detail = ?, checksum = ?",
+        detail,
+        _checksum(three, "detail", detail),
+    )
+
+    with DuckDBSaver(three) as saver:
+        event = saver.read("t")[1].event
+
+    assert isinstance(event, TaskFinished)
+    assert event.cached
+
+
 def _checksum(path: Path, column: str, value: object) -> int:
     # As a version that knows more would have written it.
     with duckdb.connect(str(path)) as connection:

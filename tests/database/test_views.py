@@ -53,7 +53,6 @@ def started(run_id: str, step: int = -1, previous: str | None = None) -> RunStar
     return RunStarted(
         "essay",
         Payload(b"topic"),
-        "key",
         "body-1",
         f"{run_id}-in",
         parent_checkpoint_id=previous and f"{previous}-out",

@@ -56,7 +56,7 @@ def finished(call_id: str, *, cached: bool = False) -> Event:
 
 
 def records(events: Sequence[Event], *, ends: bool = True) -> list[Record]:
-    started = RunStarted("main", Payload(b""), "", "", "c1")
+    started = RunStarted("main", Payload(b""), "", "c1")
     last = [RunFinished(Payload(b""), None, "c2")] if ends else []
     return [
         Record("t", "r", at, event)

@@ -50,7 +50,7 @@ class RunLog:
         return self
 
     def start(self, workflow: str = "review") -> Self:
-        return self.add(RunStarted(workflow, stored(None), "", "code", "cp"))
+        return self.add(RunStarted(workflow, stored(None), "code", "cp"))
 
     def resume(self, reason: Any = "continue") -> Self:
         return self.add(RunResumed("review", "code", reason))

@@ -502,7 +502,7 @@ def test_lines_are_kept_where_they_are_wanted() -> None:
 
 def test_many_calls_fold_in_small_batches() -> None:
     value = Payload(encode({"species": "Adelie", "mass": 3750.0}))
-    log = [Record("t", "r", 0, RunStarted("w", Payload(), "", "", ""))]
+    log = [Record("t", "r", 0, RunStarted("w", Payload(), "", ""))]
     for n in range(10_000):
         called = TaskCalled(f"{n:032x}", "", "", "inspect", "k", "k", repr(n))
         finished = TaskFinished(called.call_id, value)

@@ -101,7 +101,7 @@ class RunLog:
         return self
 
     def start(self) -> Self:
-        return self.add(RunStarted("review", Payload(), "", "", ""))
+        return self.add(RunStarted("review", Payload(), "", ""))
 
     def resume(self) -> Self:
         return self.add(RunResumed("review", ""))

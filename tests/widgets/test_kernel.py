@@ -35,7 +35,7 @@ def record(event):
     return Record("t", "r", time.time_ns() // 1000, event)
 
 pressed = threading.Event()
-view = fold(RunView(), [record(RunStarted("flood", Payload(), "", "", ""))])
+view = fold(RunView(), [record(RunStarted("flood", Payload(), "", ""))])
 shown = PanelDisplay(
     display, view, setting=Setting(live=True), commands=Commands(stop=pressed.set),
     frontend=FrontEnd("export default {}", "", "", "0"),

@@ -7,7 +7,6 @@ the user's.
 from __future__ import annotations
 
 import html
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,7 +19,7 @@ from nbflow.session.texts import plain
 from nbflow.session.views import QuestionView
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from nbflow._values import StateSnapshot
     from nbflow.checkpoint.base import Head, Question
@@ -38,7 +37,12 @@ __all__ = [
 ]
 
 _CELL_LIMIT = 120
-_NUMBER = re.compile(r"-?[\d,.]*(e-?\d+)?")
+_NUMBERS = frozenset(
+    {
+        *("attempts", "deleted bytes", "file bytes", "input tokens", "output tokens"),
+        *("questions", "row bytes", "rows", "runs", "seconds", "step", "waited"),
+    }
+)
 _Row: TypeAlias = tuple[str, ...]
 
 
@@ -56,12 +60,15 @@ class Report:
         Their texts.
     empty : str
         What is said in place of no rows.
+    numbers : collection of str
+        The columns that hold numbers: these stand at the right.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     empty: str
+    numbers: Collection[str] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -80,8 +87,8 @@ class Report:
             return f"<p>{title}: {html.escape(self.empty)}</p>"
         # JupyterLab puts every cell to the right, where only numbers belong.
         styles = [
-            "" if all(map(_NUMBER.fullmatch, column)) else ' style="text-align:left"'
-            for column in zip(*self.rows, strict=True)
+            "" if column in self.numbers else ' style="text-align:left"'
+            for column in self.columns
         ]
         head = _html_row("th", self.columns, styles)
         body = "".join(_html_row("td", row, styles) for row in self.rows)
@@ -252,7 +259,7 @@ def _report(
     title: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]], empty: str
 ) -> Report:
     cut = (tuple(_one_line(cell) for cell in row) for row in rows)
-    return Report(title, columns, tuple(cut), empty)
+    return Report(title, columns, tuple(cut), empty, _NUMBERS)
 
 
 def _one_line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Table"]
 
+_NUMBER = re.compile(
+    r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$|FLOAT$|DOUBLE$|DECIMAL\([\d,]+\)$"
+)
 _SHOWN_ROWS = 50
 _SHOWN_TEXT = 200
 
@@ -49,7 +53,13 @@ class Table:
             title += f", the first {_SHOWN_ROWS} of them"
         shown = self.relation.limit(_SHOWN_ROWS).fetchall()
         rows = tuple(tuple(map(_text, row)) for row in shown)
-        return Report(title, tuple(self.relation.columns), rows, "nothing found.")
+        columns = tuple(self.relation.columns)
+        numbers = [
+            name
+            for name, kind in zip(columns, self.relation.types, strict=True)
+            if _NUMBER.match(str(kind))
+        ]
+        return Report(title, columns, rows, "nothing found.", numbers)
 
 
 def _text(value: Any) -> str:

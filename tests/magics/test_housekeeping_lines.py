@@ -57,6 +57,17 @@ def test_sql_shows_a_table_of_the_history(ran: Any) -> None:
     assert ">status</th>" in table._repr_html_()
 
 
+def test_columns_of_sql_stand_as_their_types_say(ran: Any) -> None:
+    table = ran.run(
+        "%workflow sql select '12' as id, 1.5 as share, runs, [1] as many from threads"
+    )
+
+    heads = table._repr_html_().partition("</thead>")[0]
+    assert '<th style="text-align:left">id</th>' in heads
+    assert "<th>share</th><th>runs</th>" in heads
+    assert '<th style="text-align:left">many</th>' in heads
+
+
 def test_a_cell_of_sql_may_have_several_lines(ran: Any) -> None:
     table = ran.run(
         "%%workflow sql\nselect name,\n  attempts -- how often\nfrom tasks\n"

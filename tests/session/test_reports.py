@@ -6,12 +6,14 @@ from nbflow.session.reports import Report
 
 
 def test_texts_stand_at_the_left_and_numbers_at_the_right() -> None:
-    rows = (("a", "1,024", "0.5"), ("b", "", "-3e-05"))
+    # Each id might be a number.
+    rows = (("12345678", "1,024", "0.5"), ("1234e567", "", "-3e-05"))
+    columns, numbers = ("id", "bytes", "share"), ("bytes", "share")
 
-    shown = Report("Sizes", ("name", "bytes", "share"), rows, "none.")._repr_html_()
+    shown = Report("Sizes", columns, rows, "none.", numbers)._repr_html_()
 
-    assert '<th style="text-align:left">name</th><th>bytes</th><th>share</th>' in shown
-    assert '<td style="text-align:left">b</td><td></td><td>-3e-05</td>' in shown
+    assert '<th style="text-align:left">id</th><th>bytes</th><th>share</th>' in shown
+    assert '<td style="text-align:left">1234e567</td><td></td><td>-3e-05</td>' in shown
 
 
 def test_nothing_in_a_report_is_markup() -> None:

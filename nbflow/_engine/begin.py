@@ -29,7 +29,7 @@ from nbflow._engine.recorded import Recorded
 from nbflow._engine.run import Run, Settings, as_interrupt
 from nbflow._engine.state import DRAWN_KINDS, thread_of
 from nbflow._engine.stored import hand_over, read_again
-from nbflow._engine.updates import Target, supersteps_of, write_updates
+from nbflow._engine.updates import Target, open_run, supersteps_of, write_updates
 from nbflow._events import RunResumed, RunStarted, RunSuperseded
 from nbflow._values import UNSET, Command, StateUpdate
 from nbflow.checkpoint.leases import Lease, held, take_lease
@@ -386,8 +386,9 @@ def _forked(
 
 
 def _supersede(log: Log, head: Head | None) -> None:
-    if head is not None and head.status not in ("finished", "superseded"):
-        log.write_of(head.run_id, RunSuperseded(log.run_id))
+    before = open_run(head)
+    if before is not None:
+        log.write_of(before, RunSuperseded(log.run_id))
 
 
 def _started(

@@ -19,6 +19,7 @@ from nbflow._engine.ids import digest, new_checkpoint_id, new_run_id, now
 from nbflow._engine.kept import KEPT_KINDS, Instead, Names, kept_before
 from nbflow._engine.log import WHEN_CONTINUED, Log
 from nbflow._engine.pictures import RunPicture, picture_of
+from nbflow._engine.updates import open_run
 from nbflow._events import (
     Record,
     RunCancelled,
@@ -216,11 +217,10 @@ def _refuse_nodes(records: Iterable[Record], identity: str) -> None:
 
 
 def _superseded(target: Target, fork_id: str) -> list[Record]:
-    head = target.saver.head(target.thread_id)
-    if head is None or head.status in ("finished", "superseded"):
+    before = open_run(target.saver.head(target.thread_id))
+    if before is None:
         return []
-    event = RunSuperseded(fork_id)
-    return [Record(target.thread_id, head.run_id, now(), event)]
+    return [Record(target.thread_id, before, now(), RunSuperseded(fork_id))]
 
 
 def _no_such_call(

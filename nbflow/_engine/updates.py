@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nbflow.checkpoint.base import BaseCheckpointSaver, Head
     from nbflow.checkpoint.points import Ending
 
-__all__ = ["Target", "supersteps_of", "write_updates"]
+__all__ = ["Target", "open_run", "supersteps_of", "write_updates"]
 
 _Copied: TypeAlias = Literal["update", "fork"]
 
@@ -158,7 +158,7 @@ class _Writing:
         self.point = find_point(target.saver, target.thread_id, target.checkpoint_id)
         if self.point is None and target.checkpoint_id is not None:
             raise CheckpointNotFoundError(target.thread_id, target.checkpoint_id)
-        self._open = _open_run(target.saver.head(target.thread_id))
+        self._open = open_run(target.saver.head(target.thread_id))
         self._endings: dict[str | None, StateUpdated] = {}
         self._log = Log(target.saver, target.thread_id, "")
 
@@ -316,7 +316,8 @@ def _of_function(ending: Ending) -> RunFinished | StateUpdated:
     return ending
 
 
-def _open_run(head: Head | None) -> str | None:
+def open_run(head: Head | None) -> str | None:
+    """Return the run of a thread that can still go on, and that another one closes."""
     if head is None or head.status in ("finished", "superseded"):
         return None
     return head.run_id

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from nbflow.magics.commands import RunOptions
     from nbflow.magics.settings import NBFlow
     from nbflow.session.runs import RunHandle
-    from nbflow.session.session import Session
+    from nbflow.session.session import FoundRun, Session
     from nbflow.session.views import RunView
     from nbflow.widgets.display import PanelDisplay
 
@@ -183,16 +183,15 @@ class Notebook:
 
     # Showing.
 
-    def show_run(self, target: str) -> None:
-        """Show a run, or a thread's newest one, under the running cell."""
+    def show_run(self, found: FoundRun) -> None:
+        """Show a run under the running cell."""
         from nbflow.widgets.display import PanelDisplay  # noqa: PLC0415 - as in `show`
 
-        found = self.session.find_run(target)
         if found.is_newest:
             self.show(found.thread_id)
             return
         setting = Setting(store=_from_here(found.saver.location))
-        view, panel = self.session.view(target), self.settings.panel
+        view, panel = self.session.view(found), self.settings.panel
         PanelDisplay(_display_here, view, setting=setting, panel=panel).close()
 
     def show(self, handle_or_thread: RunHandle | str, *, panel: bool = True) -> None:

@@ -16,7 +16,7 @@ from IPython.core.magic import (
 
 from nbflow._engine.workflow import Workflow
 from nbflow._values import UNSET
-from nbflow.errors import ThreadNotFoundError, UsageError
+from nbflow.errors import UsageError
 from nbflow.func import entrypoint
 from nbflow.magics.arguments import parse_cell_line, parse_line
 from nbflow.magics.commands import (
@@ -279,13 +279,14 @@ def _look(
         case ThreadsCommand(limit=limit):
             return api.threads(limit)
         case HistoryCommand(thread=thread, limit=limit):
-            return api.history(_thread_of(notebook, thread), limit=limit)
+            found = notebook.session.find_run(thread)
+            return api.history(found.thread_id, limit=limit)
         case PendingCommand(thread=thread):
             asked = notebook.session.pending()
             wanted = (q for q in asked if thread in (None, q.head.thread_id))
             return pending_report(wanted)
         case ShowCommand(target=target):
-            return notebook.show_run(target or _thread_of(notebook, None))
+            return notebook.show_run(notebook.session.find_run(target))
 
 
 def _run_by_name(notebook: Notebook, name: str, options: CellOptions) -> Any:
@@ -330,11 +331,11 @@ def _resume(notebook: Notebook, command: ResumeCommand) -> Any:
 def _fork(notebook: Notebook, command: ForkCommand) -> Any:
     session = notebook.session
     result = UNSET if command.result is None else notebook.value_of(command.result)
-    thread_id = session.find_run(command.run).thread_id
+    run = session.find_run(command.run)
     stretch = notebook.stretch(command.options)
-    notebook.wait_for_stopped(thread_id, command.options)
-    notebook.leave(thread_id)
-    handle = session.fork(command.run, command.before, result, stretch)
+    notebook.wait_for_stopped(run.thread_id, command.options)
+    notebook.leave(run.thread_id)
+    handle = session.fork(run, command.before, result, stretch)
     return _followed(notebook, handle, command.options)
 
 
@@ -351,16 +352,6 @@ def _cancel(notebook: Notebook, thread: str | None) -> None:
         which = "No run" if thread is None else f"No run of thread {thread!r}"
         raise UsageError(f"{which} is at work in this kernel.\nSee %workflow threads.")
     print(f"Asked to stop: {', '.join(stopped)}.")  # noqa: T201 - what it did
-
-
-def _thread_of(notebook: Notebook, target: str | None) -> str:
-    session = notebook.session
-    if target is not None:
-        return session.find_run(target).thread_id
-    newest = session.threads(1)
-    if not newest:
-        raise ThreadNotFoundError("")
-    return newest[0].thread_id
 
 
 def _store(notebook: Notebook, path: str | None) -> None:

@@ -143,7 +143,8 @@ def fork(run: str, *, before: str, result: Any = UNSET) -> RunHandle:
     UnstorableValueError, SecretNotStoredError
         `result` can't be stored.
     """
-    return current_session().fork(run, before, result)
+    session = current_session()
+    return session.fork(session.find_run(run), before, result)
 
 
 def cancel(thread_id: str | None = None) -> list[str]:

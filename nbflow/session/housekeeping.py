@@ -151,10 +151,7 @@ def tasks(run: str | None = None) -> Report:
         No store of this kernel has it.
     """
     session = current_session()
-    if run is None:
-        heads = session.threads(1)
-        run = heads[0].thread_id if heads else ""
-    return tasks_report(session.view(run))
+    return tasks_report(session.view(session.find_run(run)))
 
 
 def delete_thread(thread_id: str, *, purge: bool = False) -> None:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from nbflow.checkpoint.base import BaseCheckpointSaver, Head, Question
     from nbflow.session.views import QuestionView, RunView
 
-__all__ = ["Beginning", "Session"]
+__all__ = ["Beginning", "FoundRun", "Session"]
 
 _NAMED: Final = 100  # threads, in an error
 _SEARCHED: Final = 100  # threads, for a run
@@ -387,15 +387,11 @@ class Session:
         workflow = self._defined(saver, head.workflow, known)
         handle = known or self._handle(workflow, saver, thread_id, head)
         handle.workflow = workflow
-        if stretch is None:
-            handle.go_on(None)
-        else:
-            handle.begin(replace(stretch, given=None))
-        return handle
+        return _continued(handle, stretch)
 
     def fork(
         self,
-        target: str,
+        run: FoundRun,
         before: str,
         result: Any = UNSET,
         stretch: Stretch | None = None,
@@ -404,8 +400,8 @@ class Session:
 
         Parameters
         ----------
-        target : str
-            The run, as for `find_run`.
+        run : FoundRun
+            The run.
         before : str
             The call, as for `find_call`.
         result : Any, optional
@@ -417,14 +413,12 @@ class Session:
         ------
         UsageError
             There is no such call, or the workflow is not defined in this kernel.
-        ThreadNotFoundError
-            There is no such run.
         ThreadBusyError
             A run holds the thread.
         UnstorableValueError, SecretNotStoredError
             `result` can't be stored.
         """
-        saver, thread_id, run_id = self.find_run(target)
+        saver, thread_id, run_id = run
         kinds = ("RunStarted", *CALL_KINDS)
         records = saver.read(thread_id, run_id=run_id, kinds=kinds)
         call_id = find_call(records, before)
@@ -435,11 +429,7 @@ class Session:
             address(thread_id, begun.checkpoint_id), before=call_id, result=result
         )
         handle = self._handle(workflow, saver, thread_id, saver.head(thread_id))
-        if stretch is None:
-            handle.go_on(None)
-        else:
-            handle.begin(replace(stretch, given=None))
-        return handle
+        return _continued(handle, stretch)
 
     def stop(self, thread_id: str | None = None, reason: str = "stopped") -> list[str]:
         """Ask runs of this kernel to stop, and return their threads."""
@@ -527,20 +517,24 @@ class Session:
         known = tuple(head.thread_id for head in self.threads(_NAMED))
         raise ThreadNotFoundError(thread_id, known=known)
 
-    def find_run(self, target: str) -> FoundRun:
+    def find_run(self, target: str | None) -> FoundRun:
         """Return where a run is kept.
 
         Parameters
         ----------
-        target : str
+        target : str or None
             A thread, whose newest run is meant; or the first characters of the id of
-            a run, eight at least, of the threads that were updated last.
+            a run, eight at least, of the threads that were updated last. None is the
+            run that was updated last.
 
         Raises
         ------
         ThreadNotFoundError
-            It is neither.
+            It is neither, or there is no run.
         """
+        if target is None:
+            heads = self.threads(1)
+            target = heads[0].thread_id if heads else ""
         try:
             saver, head = self.find_thread(target)
         except ThreadNotFoundError:
@@ -561,12 +555,11 @@ class Session:
         found = (run for run in chain(newest, older) if run[2].startswith(start))
         return next((FoundRun(*run) for run in found), None)
 
-    def view(self, target: str) -> RunView:
-        """Return a run as it stands; as for `find_run`."""
-        found = self.find_run(target)
-        if found.is_newest:
-            return self.picture(found.thread_id).view
-        return view_of(*found)
+    def view(self, run: FoundRun) -> RunView:
+        """Return a run as it stands."""
+        if run.is_newest:
+            return self.picture(run.thread_id).view
+        return view_of(*run)
 
     def picture(self, thread_id: str) -> Following:
         """Return the picture of a thread's newest run; it is kept up to date."""
@@ -576,6 +569,14 @@ class Session:
     def pending(self) -> list[Question]:
         """Return every question that waits for a person."""
         return [asked for saver in self.savers() for asked in saver.questions()]
+
+
+def _continued(handle: RunHandle, stretch: Stretch | None) -> RunHandle:
+    if stretch is None:
+        handle.go_on(None)
+    else:
+        handle.begin(replace(stretch, given=None))
+    return handle
 
 
 def _checked(view: RunView, interrupt_id: str | None, value: Any) -> tuple[str, Any]:

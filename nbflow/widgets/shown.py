@@ -37,7 +37,8 @@ def show(run: str) -> RunPanel:
     session = current_session()
     found = session.find_run(run)
     if not found.is_newest:
-        return RunPanel(session.view(run), setting=Setting(store=found.saver.location))
+        setting = Setting(store=found.saver.location)
+        return RunPanel(session.view(found), setting=setting)
     thread_id = found.thread_id
     return RunPanel(
         session.picture(thread_id),
